@@ -1,0 +1,31 @@
+"""From the setting `guard.engine` to a guard."""
+
+import importlib
+from collections.abc import Callable
+from typing import cast
+
+from proguard_core.guards.protocol import Guard, GuardOptions
+from proguard_core.policy.policy import Policy
+
+Factory = Callable[[GuardOptions, Policy], Guard]
+
+_ENGINES = {"embedded": "proguard_core.guards.embedded:create"}
+
+
+def create(engine: str, options: GuardOptions, policy: Policy) -> Guard:
+    """The guard of an engine name or of `package.module:factory`, not yet started.
+
+    ValueError names what is wrong with the setting; a missing package of the engine is one of these.
+    """
+    target = _ENGINES.get(engine, engine)
+    module_name, colon, attribute = target.partition(":")
+    if not colon:
+        known = ", ".join(sorted(_ENGINES))
+        raise ValueError(f"guard.engine = {engine!r} is neither one of {known} nor of the form package.module:factory")
+    try:
+        factory = cast(Factory, getattr(importlib.import_module(module_name), attribute))
+    except ImportError as error:
+        raise ValueError(f"guard.engine = {engine!r} cannot be imported: {error}") from error
+    except AttributeError as error:
+        raise ValueError(f"guard.engine = {engine!r}: {module_name} has no {attribute}") from error
+    return factory(options, policy)

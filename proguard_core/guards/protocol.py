@@ -1,0 +1,149 @@
+"""The one protocol that every guard keeps, whatever engine is behind it. Wrappers (cascade, cache, shadow) keep it too."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from PIL.Image import Image
+
+from schemas.common import CategoryKind, Outcome, Reason
+
+CHARACTERS_A_TOKEN = 4
+PIXELS_A_TOKEN = 28 * 28
+
+
+class GuardError(Exception):
+    """A batch could not be judged. The caller probes the guard to learn whether the batch or the guard is at fault."""
+
+
+class GuardDied(GuardError):
+    """The engine is gone: close() and start() are needed before the next batch."""
+
+
+class GuardUnavailable(GuardError):
+    """The probe failed: the guard (or the server behind it) cannot judge anything now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One decoded picture or frame.
+
+    image: RGB, EXIF orientation applied, width x height <= GuardLimits.max_pixels.
+    digest: SHA-256 (hex) of the object's bytes, plus `#frame` for a frame of an animation: stable for caches.
+    """
+
+    image: Image
+    digest: str
+
+    @property
+    def pixels(self) -> int:
+        """Width times height."""
+        return self.image.width * self.image.height
+
+
+@dataclass(frozen=True, slots=True)
+class GuardRequest:
+    """One question: a text conversation, a text-image conversation, or a single picture (text empty, response None).
+
+    text and response together take at most GuardLimits.window_bytes bytes of UTF-8.
+    """
+
+    text: str
+    response: str | None = None
+    picture: Picture | None = None
+    language: str | None = None
+
+    @property
+    def cost(self) -> int:
+        """Estimated prompt tokens, the unit in which micro-batches are bounded."""
+        characters = len(self.text) + len(self.response or "")
+        pixels = self.picture.pixels if self.picture else 0
+        return 1 + characters // CHARACTERS_A_TOKEN + pixels // PIXELS_A_TOKEN
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """Where a judgement places the risk. code is set for known, name for known and novel.
+
+    nearest is the listed code closest to a novel risk, similarity its cosine similarity or probability in [0, 1].
+    """
+
+    kind: CategoryKind = CategoryKind.NONE
+    code: str | None = None
+    name: str | None = None
+    nearest: str | None = None
+    similarity: float | None = None
+
+
+NO_CATEGORY = Category()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a guard said to one question.
+
+    outcome undetermined needs a reason; request and response are the labels `safe` or `unsafe` (None: not said);
+    score is a calibrated probability of unsafe in [0, 1], None where the guard has none.
+    """
+
+    outcome: Outcome
+    reason: Reason | None = None
+    request: Outcome | None = None
+    response: Outcome | None = None
+    category: Category = NO_CATEGORY
+    rationale: str = ""
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GuardLimits:
+    """How big one question may be. window_bytes: UTF-8 bytes of text and response; max_pixels: of the picture."""
+
+    window_bytes: int = 4096
+    max_pixels: int = 1_003_520
+
+
+@dataclass(frozen=True, slots=True)
+class GuardOptions:
+    """What a factory is given. settings holds the engine's own keys (`[guard.settings]`)."""
+
+    model: str | None = None
+    base_urls: tuple[str, ...] = ()
+    settings: dict[str, object] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Guard(Protocol):
+    """A guard judges micro-batches. All coroutines run on one event loop and must not block it.
+
+    name: engine and model. revision: changes with weights, prompt, thresholds or policy; never reused.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def revision(self) -> str: ...
+
+    @property
+    def limits(self) -> GuardLimits: ...
+
+    async def start(self) -> None:
+        """Load everything. Called again after close() when the engine died. Raises GuardError."""
+        ...
+
+    async def judge(self, requests: Sequence[GuardRequest]) -> list[Judgement]:
+        """One judgement a request, in order. Raises GuardError for the whole batch; several calls may be in flight."""
+        ...
+
+    async def probe(self) -> None:
+        """Answer a canary question. Raises GuardUnavailable if even that cannot be judged."""
+        ...
+
+    async def swap(self, revision: str) -> None:
+        """Serve another revision from the next batch on; raises GuardError and keeps the old one if it cannot."""
+        ...
+
+    async def close(self) -> None:
+        """Release the engine. Idempotent."""
+        ...

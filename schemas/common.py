@@ -1,0 +1,147 @@
+"""What all records share: the schema version, closed enumerations and the base model."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = "1"
+
+Version = Literal["1"]
+Identifier = Annotated[str, Field(min_length=1, max_length=512)]
+Timestamp = Annotated[AwareDatetime, Field(description="RFC 3339 with an offset; we write UTC.")]
+
+
+class Outcome(StrEnum):
+    """What a verdict says. Safe is never a default: what was not judged is undetermined."""
+
+    SAFE = "safe"
+    UNSAFE = "unsafe"
+    UNDETERMINED = "undetermined"
+
+
+class Action(StrEnum):
+    """What the policy asks the platform to do with the post."""
+
+    ALLOW = "allow"
+    REVIEW = "review"
+    REMOVE = "remove"
+    ESCALATE = "escalate"
+
+
+class Modality(StrEnum):
+    """Which parts a post has."""
+
+    TEXT = "text"
+    TEXT_IMAGE = "text-image"
+    IMAGE = "image"
+
+
+class CategoryKind(StrEnum):
+    """none: no risk; known: a code of the policy; novel: a name of the guard's own; hallucinated: a code nobody listed."""
+
+    NONE = "none"
+    KNOWN = "known"
+    NOVEL = "novel"
+    HALLUCINATED = "hallucinated"
+
+
+class Reason(StrEnum):
+    """Why a verdict is undetermined, or what part of an unsafe post was not looked at."""
+
+    TRUNCATED = "truncated"
+    FRAMES_SKIPPED = "frames_skipped"
+    TOO_MANY_IMAGES = "too_many_images"
+    IMAGE_BUCKET_NOT_ALLOWED = "image_bucket_not_allowed"
+    IMAGE_MISSING = "image_missing"
+    IMAGE_FORBIDDEN = "image_forbidden"
+    IMAGE_CHANGED = "image_changed"
+    IMAGE_UNAVAILABLE = "image_unavailable"
+    IMAGE_TOO_LARGE = "image_too_large"
+    IMAGE_TOO_MANY_PIXELS = "image_too_many_pixels"
+    IMAGE_EMPTY = "image_empty"
+    IMAGE_FORMAT = "image_format"
+    IMAGE_UNREADABLE = "image_unreadable"
+    NOT_JUDGEABLE = "not_judgeable"
+    UNSUPPORTED_LANGUAGE = "unsupported_language"
+    UNPARSEABLE = "unparseable"
+    FORCED = "forced"
+    GUARD_FAILED = "guard_failed"
+    GUARD_TIMEOUT = "guard_timeout"
+    GUARD_CRASHED = "guard_crashed"
+    SKIPPED_BY_OPERATOR = "skipped_by_operator"
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether many of these in a row mean that something is broken, so that the breaker counts them.
+
+        What a post's author can cause at will by size, and what the guard is known not to judge, is no storm.
+        """
+        return self not in _EXPECTED
+
+
+_EXPECTED = frozenset(
+    {
+        Reason.TRUNCATED,
+        Reason.FRAMES_SKIPPED,
+        Reason.TOO_MANY_IMAGES,
+        Reason.NOT_JUDGEABLE,
+        Reason.UNSUPPORTED_LANGUAGE,
+        Reason.SKIPPED_BY_OPERATOR,
+    }
+)
+
+
+class Stage(StrEnum):
+    """Where a record was found to be no post."""
+
+    DECODE = "decode"
+    VALIDATE = "validate"
+    ERASE = "erase"
+
+
+class DeadLetterReason(StrEnum):
+    """Why a record is no post."""
+
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    INVALID = "invalid"
+    NO_CONTENT = "no_content"
+    NULL_KEY_AND_VALUE = "null_key_and_value"
+
+
+class Written(BaseModel):
+    """A record that we write: readers may meet fields they do not know, and must ignore them."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    schema_version: Version = SCHEMA_VERSION
+
+
+class GuardReference(BaseModel):
+    """Which guard judged."""
+
+    name: str = Field(description="Engine and model, for people.")
+    revision: str = Field(description="Changes whenever weights, prompt or thresholds change; never used twice.")
+
+
+class PolicyReference(BaseModel):
+    """Under which policy."""
+
+    name: str
+    version: str = Field(description="Hash of the policy's content.")
+
+
+class Source(BaseModel):
+    """The record that a verdict, risk or dead letter speaks of."""
+
+    topic: str
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
+
+
+class Nearest(BaseModel):
+    """The listed category that lies closest to a risk without a name."""
+
+    code: str
+    similarity: float = Field(ge=-1, le=1)

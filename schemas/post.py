@@ -1,0 +1,81 @@
+"""A post as platforms write it: text, pictures by S3 reference, or both; a conversation with an AI has a response."""
+
+import re
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic_core import PydanticCustomError
+
+from schemas.common import Identifier, Modality, Timestamp, Version
+
+_URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)", re.DOTALL)
+_MAX_KEY_BYTES = 1024
+
+NO_CONTENT = "no_content"
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Bucket and key of an `s3://bucket/key` reference; ValueError when it is none.
+
+    Relative segments and control characters are refused: clients normalise them differently.
+    """
+    match = _URI.fullmatch(uri)
+    if match is None:
+        raise ValueError("not of the form s3://bucket/key")
+    bucket, key = match.groups()
+    if len(key.encode()) > _MAX_KEY_BYTES:
+        raise ValueError(f"the key is longer than {_MAX_KEY_BYTES} bytes")
+    if ".." in bucket or any(part in {"", ".", ".."} for part in key.split("/")):
+        raise ValueError("empty or relative segments are not allowed in an image reference")
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in key):
+        raise ValueError("control characters are not allowed in an image reference")
+    return bucket, key
+
+
+def _checked_uri(uri: str) -> str:
+    split_uri(uri)
+    return uri
+
+
+class ImageReference(BaseModel):
+    """Where a picture lies. Its bytes are fetched by the worker; a guard never sees the reference."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    uri: Annotated[str, AfterValidator(_checked_uri)] = Field(examples=["s3://pictures/2026/11/cat.jpg"])
+    version_id: Annotated[str, Field(max_length=1024)] | None = Field(None, description="S3 version of the object.")
+    etag: Annotated[str, Field(max_length=256)] | None = Field(
+        None, description="If given, another ETag at fetch time makes the post undetermined (image_changed)."
+    )
+
+
+class Post(BaseModel):
+    """What is moderated. Unknown fields are kept and ignored.
+
+    Required: post_id, and at least one of text, response and images with something in it.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    schema_version: Version | None = Field(None, description="Optional in what others write.")
+    post_id: Identifier
+    author_id: Identifier | None = None
+    created_at: Timestamp | None = None
+    text: str | None = Field(None, description="The post, or the user's turn of a conversation.")
+    response: str | None = Field(None, description="An assistant's answer, where the stream carries conversations.")
+    images: list[ImageReference] = Field(default_factory=list)
+    language: Annotated[str, Field(max_length=35)] | None = Field(None, description="BCP 47 tag.")
+    context: JsonValue = Field(None, description="Anything the platform wants to find again; never judged.")
+
+    @model_validator(mode="after")
+    def _has_content(self) -> Self:
+        if not (self.images or (self.text and self.text.strip()) or (self.response and self.response.strip())):
+            raise PydanticCustomError(NO_CONTENT, "a post needs text, a response or an image")
+        return self
+
+    @property
+    def modality(self) -> Modality:
+        """Text, picture, or both."""
+        if not self.images:
+            return Modality.TEXT
+        return Modality.TEXT_IMAGE if self.text or self.response else Modality.IMAGE

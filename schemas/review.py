@@ -1,0 +1,44 @@
+"""What a person decided about a cluster of risks or a post."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from schemas.common import Identifier, Timestamp, Written
+from schemas.verdict import MAX_NAME_CHARACTERS
+
+Phrase = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
+
+
+class Decision(StrEnum):
+    """confirm: a new category; rename: another name; merge: into a known category; reject: no risk."""
+
+    CONFIRM = "confirm"
+    RENAME = "rename"
+    MERGE = "merge"
+    REJECT = "reject"
+
+
+class Review(Written):
+    """Published to `moderation.reviews`. Exactly one of cluster and post is set."""
+
+    review_id: Identifier
+    cluster: Identifier | None = None
+    post: Identifier | None = None
+    decision: Decision
+    name: Phrase | None = None
+    code: str | None = Field(None, description="The known category merged into; required for merge.")
+    synonyms: list[Phrase] = Field(default_factory=list)
+    reviewer: Identifier
+    reviewed_at: Timestamp
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.cluster is None) == (self.post is None):
+            raise ValueError("a review speaks of a cluster or of a post, not both")
+        if self.decision is Decision.MERGE and self.code is None:
+            raise ValueError("a merge needs the code merged into")
+        if self.decision in {Decision.CONFIRM, Decision.RENAME} and self.name is None:
+            raise ValueError(f"{self.decision} needs a name")
+        return self
