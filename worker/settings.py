@@ -1,0 +1,266 @@
+"""Settings: one TOML file, every value also `PROGUARD_<SECTION>__<KEY>` in the environment, which wins."""
+
+import os
+import socket
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from worker.errors import ConfigurationError
+
+MEBIBYTE = 1024 * 1024
+
+# Promises rest on these; whoever could set them could break exactly-once without noticing.
+RESERVED_CLIENT_KEYS = frozenset(
+    {
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "isolation.level",
+        "transactional.id",
+        "enable.idempotence",
+        "acks",
+        "request.required.acks",
+        "auto.offset.reset",
+        "group.id",
+        "group.protocol",
+        "bootstrap.servers",
+        "metadata.broker.list",
+        "partitioner",
+        "transaction.timeout.ms",
+        "max.poll.interval.ms",
+    }
+)
+
+
+class Section(BaseModel):
+    """Base of the sections: a misspelt key is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _flatten(table: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested TOML tables and environment names to librdkafka's dotted names, values to the strings it takes."""
+    flat: dict[str, str] = {}
+    for key, value in table.items():
+        name = prefix + key.replace("_", ".")
+        if isinstance(value, dict):
+            flat |= _flatten(value, name + ".")
+        else:
+            flat[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return flat
+
+
+class KafkaSettings(Section):
+    """The broker, the group and what is promised."""
+
+    bootstrap_servers: str = Field("127.0.0.1:9092", min_length=1)
+    group_id: str = Field("proguard-moderation", min_length=1)
+    group_protocol: Literal["classic", "consumer"] = "classic"
+    delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"
+    start_from: Literal["earliest", "latest"] | AwareDatetime = Field(
+        "earliest", description="Where a new group starts; an RFC 3339 time is allowed."
+    )
+    on_expired: Literal["stop", "continue"] = Field(
+        "stop", description="When posts expired before they were read: stop that partition, or go on from the first left."
+    )
+    client: dict[str, str] = Field(default_factory=dict, description="librdkafka settings of every client.")
+    consumer: dict[str, str] = Field(default_factory=dict, description="librdkafka settings of the consumer.")
+    producer: dict[str, str] = Field(default_factory=dict, description="librdkafka settings of the producer.")
+    hostname: str = Field(default_factory=socket.gethostname, description="Part of transactional.id.")
+    slot: int = Field(0, ge=0, description="Distinguishes workers of one group on one host.")
+    state_dir: Path = Field(Path(".proguard-state"), description="Notes which posts were in the guard; survives a crash.")
+    commit_interval_ms: int = Field(100, ge=1, le=10_000)
+    transaction_timeout_ms: int = Field(15_000, ge=1_000)
+    revoke_timeout_ms: int = Field(500, ge=1)
+    drain_timeout_ms: int = Field(30_000, ge=0)
+    max_poll_interval_ms: int = Field(300_000, ge=6_000)
+    max_posts: int = Field(20_000, ge=2, description="Posts held, from receipt to confirmed commit.")
+    max_bytes: int = Field(256 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of posts and outcomes held.")
+    skip: tuple[str, ...] = Field((), description='Poison by hand: ["topic:partition:offset"] becomes undetermined.')
+
+    @field_validator("client", "consumer", "producer", mode="before")
+    @classmethod
+    def _dotted(cls, table: object) -> object:
+        return _flatten(table) if isinstance(table, dict) else table
+
+    @field_validator("client", "consumer", "producer")
+    @classmethod
+    def _unreserved(cls, table: dict[str, str]) -> dict[str, str]:
+        if reserved := sorted(RESERVED_CLIENT_KEYS & table.keys()):
+            raise ValueError(f"{', '.join(reserved)} cannot be set here: delivery promises rest on it, or it has a key of its own")
+        return table
+
+    @field_validator("skip")
+    @classmethod
+    def _coordinates(cls, skip: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in skip:
+            _topic, partition, offset = (["", *entry.rsplit(":", 2)])[-3:]
+            if not (partition.isdigit() and offset.isdigit() and _topic):
+                raise ValueError(f"{entry!r} is not of the form topic:partition:offset")
+        return skip
+
+    @model_validator(mode="after")
+    def _deadlines(self) -> Self:
+        for name in ("drain_timeout_ms", "revoke_timeout_ms", "transaction_timeout_ms"):
+            if getattr(self, name) >= self.max_poll_interval_ms:
+                raise ValueError(f"{name} must be below max_poll_interval_ms ({self.max_poll_interval_ms})")
+        if self.commit_interval_ms >= self.transaction_timeout_ms:
+            raise ValueError(f"commit_interval_ms must be below transaction_timeout_ms ({self.transaction_timeout_ms})")
+        return self
+
+    @property
+    def transactional_id(self) -> str:
+        """The same after a restart in place, so that the new process fences the old one."""
+        return f"{self.group_id}.{self.hostname}.{self.slot}"
+
+    def start_timestamp_ms(self) -> int | None:
+        """start_from as milliseconds since the epoch, where it is a time."""
+        return int(self.start_from.timestamp() * 1000) if isinstance(self.start_from, datetime) else None
+
+
+class TopicSettings(Section):
+    """Names of the topics."""
+
+    posts: str = "moderation.posts"
+    verdicts: str = "moderation.verdicts"
+    risks: str = "moderation.risks"
+    retraining: str = "moderation.retraining"
+    reviews: str = "moderation.reviews"
+    dead_letters: str = "moderation.dead-letters"
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """The topics that the worker writes."""
+        return (self.verdicts, self.risks, self.retraining, self.dead_letters)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        names = list(self.model_dump().values())
+        if len(set(names)) != len(names):
+            raise ValueError("two topics have the same name")
+        return self
+
+
+class ObjectSettings(Section):
+    """Where pictures lie and how much of them is looked at. Keys come from the AWS_* environment, profiles or web identity."""
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    addressing_style: Literal["path", "virtual"] | None = Field(None, description="Default: path with an endpoint_url.")
+    buckets: tuple[str, ...] = Field((), description="The only buckets that are ever read.")
+    max_images: int = Field(8, ge=1)
+    max_bytes: int = Field(20 * MEBIBYTE, ge=1, description="Of one object.")
+    max_pixels: int = Field(50_000_000, ge=1, description="Width times height of a picture before it is scaled down.")
+    max_frames: int = Field(8, ge=1, description="Frames sampled from an animation.")
+    formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
+    concurrency: int = Field(64, ge=1, description="Objects fetched at once.")
+    decode_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    connect_timeout_s: float = Field(3.0, gt=0)
+    timeout_s: float = Field(30.0, gt=0, description="Of one fetch.")
+    give_up_s: float = Field(60.0, ge=0, description="After this, while S3 answers otherwise, the post is undetermined.")
+    forbidden_run: int = Field(20, ge=1, description="AccessDenied answers in a row that mean lost rights, not lost pictures.")
+    max_held_bytes: int = Field(512 * MEBIBYTE, ge=MEBIBYTE)
+    max_held_pixels: int = Field(256_000_000, ge=1)
+
+
+class GuardSettings(Section):
+    """Which guard judges, and how long we try."""
+
+    engine: str = "embedded"
+    model: str | None = None
+    base_urls: tuple[str, ...] = ()
+    settings: dict[str, Any] = Field(default_factory=dict, description="The engine's own keys.")
+    max_text_bytes: int = Field(65_536, ge=1, description="Text judged, in windows; what lies beyond is never called safe.")
+    timeout_s: float = Field(60.0, gt=0, description="Of one micro-batch.")
+    max_attempts: int = Field(3, ge=1, description="Of one post alone, while the guard answers otherwise.")
+
+
+class PolicySettings(Section):
+    """Which policy."""
+
+    path: Path | None = Field(None, description="YAML; default is the policy that is shipped.")
+
+
+class BatchingSettings(Section):
+    """Micro-batches: the unit of work of the guard."""
+
+    max_posts: int = Field(32, ge=1, description="Questions in a batch.")
+    max_cost: int = Field(65_536, ge=1, description="Estimated prompt tokens in a batch, pixels included.")
+    max_wait_ms: float = Field(20.0, ge=0)
+    in_flight: int = Field(2, ge=1, description="Batches in the guard at once.")
+
+
+class BreakerSettings(Section):
+    """When so much goes wrong that going on would only spread it."""
+
+    enabled: bool = True
+    max_run: int = Field(200, ge=1, description="Dead letters or failed judgements in a row, a partition.")
+    max_ratio: float = Field(0.5, gt=0, le=1, description="Of the last `window` records.")
+    window: int = Field(1000, ge=1)
+
+
+class TelemetrySettings(Section):
+    """Logs."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, JSON otherwise.")
+    status_interval_s: float = Field(10.0, gt=0, description="How often progress is said.")
+
+
+class Settings(BaseSettings):
+    """All settings. Build with `load`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PROGUARD_", env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
+    )
+
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    topics: TopicSettings = Field(default_factory=TopicSettings)
+    objects: ObjectSettings = Field(default_factory=ObjectSettings)
+    guard: GuardSettings = Field(default_factory=GuardSettings)
+    policy: PolicySettings = Field(default_factory=PolicySettings)
+    batching: BatchingSettings = Field(default_factory=BatchingSettings)
+    breaker: BreakerSettings = Field(default_factory=BreakerSettings)
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
+
+
+def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> Settings:
+    """Settings of a TOML file (or `PROGUARD_CONFIG`), the environment over it, overrides (nested dict) over both.
+
+    Raises ConfigurationError that names the file and each wrong key.
+    """
+    if path is None and (configured := os.environ.get("PROGUARD_CONFIG")):
+        path = Path(configured)
+    if path is not None and not path.is_file():
+        raise ConfigurationError(f"{path}: there is no such settings file")
+
+    class FromFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            if path is None:
+                return init_settings, env_settings
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+
+    try:
+        return FromFile(**(overrides or {}))
+    except ValidationError as error:
+        raise ConfigurationError(describe(error, path)) from None
+    except ValueError as error:  # TOML syntax, or JSON of a tuple in the environment
+        raise ConfigurationError(f"{path or 'environment'}: {error}") from None
+
+
+def describe(error: ValidationError, path: Path | None) -> str:
+    """One line a wrong key, without the value, which may be a secret."""
+    lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors(include_input=False)]
+    return f"settings ({path or 'environment'}) are wrong:\n  " + "\n  ".join(lines)
