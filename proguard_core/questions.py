@@ -1,0 +1,221 @@
+"""From a post to the questions a guard is asked, and from its judgements back to one assessment.
+
+A post with n pictures asks n questions (each with the text), a post without pictures one of its text. Text that is
+longer than a guard's window is asked in overlapping windows, up to a cap. What is not asked about cannot be safe.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from proguard_core.guards.protocol import NO_CATEGORY, Category, GuardLimits, GuardRequest, Judgement, Picture
+from proguard_core.policy.policy import Policy
+from schemas.common import CategoryKind, Outcome, Reason
+from schemas.post import Post
+
+# A sentence cut by the end of one window stands whole in the next.
+OVERLAP_BYTES = 256
+# Share of a window that the user's turn may take when only a part of the response fits beside it.
+CONTEXT_SHARE = 4
+
+_WORST_FIRST = {Outcome.UNSAFE: 0, Outcome.UNDETERMINED: 1, Outcome.SAFE: 2}
+
+
+class SeenImage(Protocol):
+    """What fetching and decoding made of one image reference."""
+
+    @property
+    def pictures(self) -> Sequence[Picture]: ...
+
+    @property
+    def frames(self) -> int: ...
+
+    @property
+    def reason(self) -> Reason | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request to the guard. image: index of the post's picture it shows; text_only parts have None."""
+
+    request: GuardRequest
+    image: int | None = None
+
+
+@dataclass(slots=True)
+class Coverage:
+    """How much of a post the questions look at. Units: UTF-8 bytes, images, frames."""
+
+    text_bytes: int = 0
+    text_bytes_judged: int = 0
+    images: int = 0
+    images_judged: int = 0
+    frames: int = 0
+    frames_judged: int = 0
+
+
+@dataclass(slots=True)
+class Plan:
+    """All questions of one post, and the reasons why they do not cover it."""
+
+    questions: list[Question] = field(default_factory=list)
+    coverage: Coverage = field(default_factory=Coverage)
+    reasons: list[Reason] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The worst of a post's judgements."""
+
+    outcome: Outcome
+    reason: Reason | None = None
+    request: Outcome | None = None
+    response: Outcome | None = None
+    category: Category = NO_CATEGORY
+    rationale: str = ""
+    score: float | None = None
+    image: int | None = None
+
+
+def windows(text: str, size: int, cap: int) -> tuple[list[str], int]:
+    """Overlapping pieces of at most `size` bytes each that cover the first `cap` bytes, and the bytes covered.
+
+    Pieces never split a character. Text that fits is one piece; empty text is none.
+    """
+    data = text.encode("utf-8", "surrogatepass")
+    if len(data) <= size and len(data) <= cap:
+        return ([text], len(data)) if text else ([], 0)
+    pieces: list[str] = []
+    end = _boundary(data, min(cap, len(data)))
+    overlap = min(OVERLAP_BYTES, size // 4)
+    start = stop = 0
+    while stop < end:
+        stop = _boundary(data, min(start + size, end))
+        if stop <= start:  # a window smaller than one character cannot advance
+            break
+        pieces.append(data[start:stop].decode("utf-8", "surrogatepass"))
+        start = max(_boundary(data, stop - overlap), start + 1)
+    return pieces, stop
+
+
+def _boundary(data: bytes, index: int) -> int:
+    """The nearest start of a character at or before index."""
+    while 0 < index < len(data) and data[index] & 0xC0 == 0x80:
+        index -= 1
+    return index
+
+
+def plan(post: Post, images: Sequence[SeenImage], limits: GuardLimits, max_text_bytes: int) -> Plan:
+    """The questions that a post asks. max_text_bytes caps the judged bytes of the text and of the response, each."""
+    result = Plan()
+    text, response = post.text or "", post.response or None
+    texts = _text_requests(text, response, post.language, limits, max_text_bytes, result)
+    pictures = _pictures(images, result)
+    for index, picture in pictures:
+        head = texts[0] if texts else GuardRequest("", None, language=post.language)
+        request = GuardRequest(head.text, head.response, picture, post.language)
+        result.questions.append(Question(request, index))
+    # The first window has been asked beside each picture; what is left of the text is asked alone.
+    result.questions += [Question(request) for request in (texts[1:] if pictures else texts)]
+    return result
+
+
+def _text_requests(
+    text: str, response: str | None, language: str | None, limits: GuardLimits, cap: int, result: Plan
+) -> list[GuardRequest]:
+    coverage = result.coverage
+    size = limits.window_bytes
+    text_bytes, response_bytes = _size(text), _size(response or "")
+    coverage.text_bytes = text_bytes + response_bytes
+    if coverage.text_bytes <= min(size, cap):
+        coverage.text_bytes_judged = coverage.text_bytes
+        return [GuardRequest(text, response, language=language)] if coverage.text_bytes else []
+    pieces, seen = windows(text, size, cap)
+    requests = [GuardRequest(piece, None, language=language) for piece in pieces]
+    coverage.text_bytes_judged = seen
+    if response is not None:
+        context = windows(text, size // CONTEXT_SHARE, size // CONTEXT_SHARE)[0]
+        head = context[0] if context else ""
+        answers, seen = windows(response, size - size // CONTEXT_SHARE, cap)
+        requests += [GuardRequest(head, piece, language=language) for piece in answers]
+        coverage.text_bytes_judged += seen
+    if coverage.text_bytes_judged < coverage.text_bytes:
+        result.reasons.append(Reason.TRUNCATED)
+    return requests
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def _pictures(images: Sequence[SeenImage], result: Plan) -> list[tuple[int, Picture]]:
+    coverage = result.coverage
+    coverage.images = len(images)
+    pictures: list[tuple[int, Picture]] = []
+    for index, image in enumerate(images):
+        coverage.frames += image.frames
+        coverage.frames_judged += len(image.pictures)
+        coverage.images_judged += bool(image.pictures)
+        pictures += [(index, picture) for picture in image.pictures]
+        reason = image.reason
+        if reason is None and len(image.pictures) < image.frames:
+            reason = Reason.FRAMES_SKIPPED
+        if reason is not None and reason not in result.reasons:
+            result.reasons.append(reason)
+    return pictures
+
+
+def follow_up(question: Question, judgement: Judgement) -> Question | None:
+    """The picture alone, when a text-image question was answered with the whole sexual category.
+
+    Text-image prompts list main categories only; the subcategory decides whether the law on minors applies.
+    """
+    request = question.request
+    if request.picture is None or not (request.text or request.response) or judgement.category.code != "C11":
+        return None
+    return Question(GuardRequest("", None, request.picture, request.language), question.image)
+
+
+def combine(plan: Plan, questions: Sequence[Question], judgements: Sequence[Judgement], policy: Policy) -> Assessment:
+    """The worst judgement of a post: unsafe beats undetermined beats safe, and what was not seen is never safe.
+
+    questions and judgements are parallel; they may hold follow-ups beyond the plan's.
+    """
+    if not judgements:
+        return Assessment(Outcome.UNDETERMINED, plan.reasons[0] if plan.reasons else Reason.NOT_JUDGEABLE)
+    index, worst = min(enumerate(judgements), key=lambda pair: _badness(pair[1]))
+    outcome, reason = worst.outcome, worst.reason
+    if plan.reasons and outcome is not Outcome.UNDETERMINED:
+        outcome = Outcome.UNDETERMINED if outcome is Outcome.SAFE else outcome
+        reason = plan.reasons[0]
+    return Assessment(
+        outcome=outcome,
+        reason=reason,
+        request=_worst_label([judgement.request for judgement in judgements]),
+        response=_worst_label([judgement.response for judgement in judgements]),
+        category=_checked(worst.category, policy) if outcome is Outcome.UNSAFE else NO_CATEGORY,
+        rationale=worst.rationale,
+        score=worst.score,
+        image=questions[index].image,
+    )
+
+
+def _badness(judgement: Judgement) -> tuple[int, int, float]:
+    # A subcategory (C11S1) says more than its category (C11), so it wins among the unsafe.
+    level = 0 if judgement.category.code and "S" in judgement.category.code else 1
+    return _WORST_FIRST[judgement.outcome], level, -(judgement.score or 0.0)
+
+
+def _worst_label(labels: Sequence[Outcome | None]) -> Outcome | None:
+    said = [label for label in labels if label is not None]
+    return min(said, key=_WORST_FIRST.__getitem__) if said else None
+
+
+def _checked(category: Category, policy: Policy) -> Category:
+    """A code that the policy does not list was made up, whatever the guard says of it."""
+    if category.kind is CategoryKind.KNOWN and (category.code is None or policy.find(category.code) is None):
+        return Category(CategoryKind.HALLUCINATED, name=category.code)
+    if category.kind is CategoryKind.KNOWN and category.name is None and category.code is not None:
+        listed = policy.find(category.code)
+        return Category(CategoryKind.KNOWN, category.code, listed.name if listed else None)
+    return category

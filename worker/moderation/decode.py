@@ -1,0 +1,50 @@
+"""From a record's bytes to a post, or the reason why it is none."""
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from schemas.common import DeadLetterReason, Stage
+from schemas.post import NO_CONTENT, Post
+
+_MAX_MESSAGE_CHARACTERS = 500
+_MAX_PROBLEMS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class NotAPost(Exception):
+    """The record becomes a dead letter. message names fields and problems, never their content."""
+
+    stage: Stage
+    reason: DeadLetterReason
+    message: str
+
+
+def decode(value: bytes) -> Post:
+    """The post of a record's value; NotAPost says why there is none. Unknown fields are kept."""
+    try:
+        return Post.model_validate_json(value, strict=True)
+    except ValidationError as error:
+        raise _explain(value, error) from None
+
+
+def _explain(value: bytes, error: ValidationError) -> NotAPost:
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    if problems[0]["type"] == "json_invalid":
+        try:
+            value.decode("utf-8")
+        except UnicodeDecodeError as broken:
+            return NotAPost(Stage.DECODE, DeadLetterReason.NOT_UTF8, f"byte {broken.start} is not UTF-8")
+        return NotAPost(Stage.DECODE, DeadLetterReason.NOT_JSON, "the value is not JSON")
+    if problems[0]["type"] == NO_CONTENT:
+        return NotAPost(Stage.VALIDATE, DeadLetterReason.NO_CONTENT, problems[0]["msg"])
+    # Positions in lists are kept, other names only if they are ours: an unknown key is the author's content.
+    lines = [f"{_place(item['loc'])}: {item['msg']}" for item in problems[:_MAX_PROBLEMS]]
+    return NotAPost(Stage.VALIDATE, DeadLetterReason.INVALID, "; ".join(lines)[:_MAX_MESSAGE_CHARACTERS])
+
+
+_OWN_NAMES = frozenset(Post.model_fields) | {"uri", "version_id", "etag"}
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) if isinstance(part, int) or part in _OWN_NAMES else "?" for part in location) or "post"

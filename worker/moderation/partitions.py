@@ -1,0 +1,110 @@
+"""What is owed to each assigned partition: records in the order delivered, finished in any order, left in the first.
+
+Contiguous means contiguous among the records delivered: transaction markers and compaction leave gaps in the offsets.
+All of this is touched by the stream's thread alone.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+# topic, key, value, headers
+OutcomeRecord = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes | None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The records to publish for one source record. failure: whether the breaker counts it."""
+
+    records: tuple[OutcomeRecord, ...]
+    failure: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of the values."""
+        return sum(len(value or b"") for _topic, _key, value, _headers in self.records)
+
+
+NOTHING = Outcome(())
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """The place of one delivered record. held: bytes it takes now, released or replaced stage by stage."""
+
+    track: "PartitionTrack"
+    offset: int
+    held: int
+    outcome: Outcome | None = None
+
+    @property
+    def coordinates(self) -> tuple[str, int, int]:
+        """Topic, partition, offset."""
+        return self.track.topic, self.track.partition, self.offset
+
+
+@dataclass(slots=True, eq=False)
+class PartitionTrack:
+    """One assignment of one partition. A later assignment of the same partition is another track (incarnation)."""
+
+    topic: str
+    partition: int
+    incarnation: int
+    closed: bool = False
+    paused: bool = False
+    held_posts: int = 0
+    held_bytes: int = 0
+    last_delivered: int = -1
+    _slots: deque[Slot] = field(default_factory=deque)
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Topic and partition."""
+        return self.topic, self.partition
+
+    def deliver(self, offset: int, size: int) -> Slot | None:
+        """A place for a record just received; None for one received before (a fetch repeated after a pause)."""
+        if offset <= self.last_delivered:
+            return None
+        self.last_delivered = offset
+        slot = Slot(self, offset, size)
+        self._slots.append(slot)
+        self.held_posts += 1
+        self.held_bytes += size
+        return slot
+
+    def finish(self, slot: Slot, outcome: Outcome) -> None:
+        """The record has its answer; what is held from now on is the answer."""
+        slot.outcome = outcome
+        self.held_bytes += outcome.size - slot.held
+        slot.held = outcome.size
+
+    def finished_prefix(self) -> Iterator[Slot]:
+        """Take the finished slots off the front, in order, until one is unfinished.
+
+        A slot is taken only when the consumer of this iterator comes back for the next one or ends normally.
+        """
+        while self._slots and self._slots[0].outcome is not None:
+            yield self._slots[0]
+            self._slots.popleft()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the head is finished."""
+        return bool(self._slots) and self._slots[0].outcome is not None
+
+    @property
+    def unfinished(self) -> int:
+        """Records delivered that have not left through finished_prefix."""
+        return len(self._slots)
+
+    def confirm(self, slot: Slot) -> None:
+        """The slot's outcome and offset are committed: nothing is held for it any more."""
+        self.held_posts -= 1
+        self.held_bytes -= slot.held
+        slot.held = 0
+
+    def close(self) -> None:
+        """The partition is no longer ours: whatever is still on its way belongs to the next owner."""
+        self.closed = True
+        self._slots.clear()
