@@ -11,7 +11,7 @@ _MAX_MESSAGE_CHARACTERS = 500
 _MAX_PROBLEMS = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class NotAPost(Exception):
     """The record becomes a dead letter. message names fields and problems, never their content."""
 

@@ -30,12 +30,17 @@ NOTHING = Outcome(())
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """The place of one delivered record. held: bytes it takes now, released or replaced stage by stage."""
+    """The place of one delivered record.
+
+    held: bytes it takes now, released or replaced stage by stage; produced: how many of its outcome's records were
+    handed to the producer.
+    """
 
     track: "PartitionTrack"
     offset: int
     held: int
     outcome: Outcome | None = None
+    produced: int = 0
 
     @property
     def coordinates(self) -> tuple[str, int, int]:

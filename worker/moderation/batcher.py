@@ -1,0 +1,64 @@
+"""Micro-batches by count, by cost and by deadline. Pure: time is passed in."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from worker.settings import BatchingSettings
+
+
+class Costly(Protocol):
+    """What can wait for a batch. cost: estimated prompt tokens."""
+
+    @property
+    def cost(self) -> int: ...
+
+
+Item = TypeVar("Item", bound=Costly)
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[Item]):
+    item: Item
+    since: float
+
+
+class Batcher(Generic[Item]):
+    """First come, first served. since and now are seconds on one monotonic clock."""
+
+    def __init__(self, settings: BatchingSettings) -> None:
+        self._max_posts = settings.max_posts
+        self._max_cost = settings.max_cost
+        self._max_wait_s = settings.max_wait_ms / 1000
+        self._queue: deque[_Waiting[Item]] = deque()
+        self._cost = 0
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def add(self, item: Item, now: float) -> None:
+        """Queue one item."""
+        self._queue.append(_Waiting(item, now))
+        self._cost += item.cost
+
+    def wait_s(self, now: float) -> float | None:
+        """Seconds until a batch is due: 0 for now, None for nothing to wait for."""
+        if not self._queue:
+            return None
+        if len(self._queue) >= self._max_posts or self._cost >= self._max_cost:
+            return 0.0
+        return max(0.0, self._queue[0].since + self._max_wait_s - now)
+
+    def take(self) -> list[Item]:
+        """The next batch: at least one item, however costly, and no more than the bounds allow."""
+        batch: list[Item] = []
+        cost = 0
+        while self._queue and len(batch) < self._max_posts:
+            item = self._queue[0].item
+            if batch and cost + item.cost > self._max_cost:
+                break
+            self._queue.popleft()
+            batch.append(item)
+            cost += item.cost
+        self._cost -= cost
+        return batch

@@ -1,0 +1,68 @@
+"""Asks the guard about micro-batches and never gives up on the wrong one.
+
+A failure belongs to the guard while its canary question fails too: then the batch waits. It belongs to the batch when
+the canary is answered: then the batch is halved until the post at fault is alone, which is undetermined after a few tries.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from proguard_core.guards.protocol import Guard, GuardDied, GuardRequest, Judgement
+from schemas.common import Outcome, Reason
+from worker.moderation.dependency import Dependency
+from worker.settings import GuardSettings
+
+log = logging.getLogger(__name__)
+
+
+class Judge:
+    """One guard with its probe. All methods run on one event loop; several batches may be in flight."""
+
+    def __init__(self, guard: Guard, settings: GuardSettings) -> None:
+        self.guard = guard
+        self._settings = settings
+        self._dead = False
+        self._reviving = asyncio.Lock()
+        self.dependency = Dependency("guard", self._probe)
+
+    async def judge(self, requests: Sequence[GuardRequest]) -> list[Judgement]:
+        """One judgement a request. Never raises but on cancellation; may wait as long as the guard is down."""
+        attempts = 0
+        while True:
+            try:
+                return await self._ask(requests)
+            except Exception as error:  # whatever an engine raises, it is a failure of its batch
+                reason = Reason.GUARD_TIMEOUT if isinstance(error, TimeoutError) else Reason.GUARD_FAILED
+                self._dead = self._dead or isinstance(error, GuardDied)
+                # The type only: an engine's message may quote the post.
+                log.warning("a batch of %d failed: %s", len(requests), type(error).__name__)
+                log.debug("cause", exc_info=error)
+            died = self._dead
+            if not await self.dependency.check():
+                await self.dependency.wait_until_up()
+                if not died:
+                    continue
+            if len(requests) > 1:
+                middle = len(requests) // 2
+                return await self.judge(requests[:middle]) + await self.judge(requests[middle:])
+            attempts += 1
+            if attempts >= self._settings.max_attempts:
+                return [Judgement(Outcome.UNDETERMINED, reason)]
+
+    async def _ask(self, requests: Sequence[GuardRequest]) -> list[Judgement]:
+        async with asyncio.timeout(self._settings.timeout_s):
+            judgements = await self.guard.judge(requests)
+        if len(judgements) != len(requests):
+            raise ValueError(f"{len(requests)} requests got {len(judgements)} judgements")
+        return judgements
+
+    async def _probe(self) -> None:
+        """The canary question, after a restart of the engine if it died."""
+        async with self._reviving:
+            if self._dead:
+                await self.guard.close()
+                await self.guard.start()
+                self._dead = False
+        async with asyncio.timeout(self._settings.timeout_s):
+            await self.guard.probe()

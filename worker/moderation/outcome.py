@@ -1,0 +1,207 @@
+"""The records to publish for one source record: a verdict, maybe a risk and a retraining hit; or a dead letter; or erasures.
+
+Written as plain dictionaries: a pydantic verdict would cost three times as much. A test holds them to the models.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import orjson
+
+from proguard_core.guards.protocol import Category
+from proguard_core.policy.policy import MINORS, Policy
+from proguard_core.questions import Assessment, Coverage
+from schemas import cloudevents
+from schemas.common import SCHEMA_VERSION, CategoryKind
+from schemas.common import Outcome as Label
+from schemas.dead_letter import DeadLetterHeaders
+from schemas.post import Post
+from schemas.verdict import MAX_NAME_CHARACTERS, MAX_RATIONALE_CHARACTERS
+from worker.moderation.decode import NotAPost
+from worker.moderation.partitions import Outcome, OutcomeRecord
+from worker.moderation.tracing import child_traceparent
+from worker.settings import TopicSettings
+
+Headers = Sequence[tuple[str, bytes | None]] | None
+
+_SEXUAL = "C11"
+# Room for our own fields in a retraining hit: what `topics create` grants beyond the posts' limit.
+HIT_OVERHEAD_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A post with its assessment. Times in milliseconds on the monotonic clock."""
+
+    post: Post
+    assessment: Assessment
+    coverage: Coverage
+    guard_name: str
+    guard_revision: str
+    fetch_ms: float
+    queue_ms: float
+    judge_ms: float
+    total_ms: float
+
+
+class OutcomeWriter:
+    """Builds outcomes under one policy. max_hit_bytes bounds a retraining hit's value."""
+
+    def __init__(self, topics: TopicSettings, policy: Policy, group_id: str, max_hit_bytes: int) -> None:
+        self._topics = topics
+        self._policy = policy
+        self._policy_reference = {"name": policy.name, "version": policy.version}
+        self._group_id = group_id
+        self._max_hit_bytes = max_hit_bytes
+
+    def judged(self, source: tuple[str, int, int], headers: Headers, judged: Judged) -> Outcome:
+        """Verdict, and for a novel risk also the risk and the hit, unless the law on minors forbids it."""
+        topic, partition, offset = source
+        identity = f"{topic}-{partition}-{offset}"
+        now = _now()
+        verdict = self._verdict(identity, source, judged, now)
+        key = judged.post.post_id.encode()
+        common = self._headers(cloudevents.VERDICT_TYPE, identity, judged.post.post_id, topic, now, headers)
+        records: list[OutcomeRecord] = [(self._topics.verdicts, key, orjson.dumps(verdict), common)]
+        category = judged.assessment.category
+        unsafe_novel = judged.assessment.outcome is Label.UNSAFE and category.kind is CategoryKind.NOVEL
+        if unsafe_novel and not concerns_minors(category):
+            risk = self._risk(identity, verdict, category)
+            hit_headers = self._headers(cloudevents.RETRAINING_HIT_TYPE, identity, judged.post.post_id, topic, now, headers)
+            risk_headers = self._headers(cloudevents.RISK_TYPE, identity, judged.post.post_id, topic, now, headers)
+            records.append((self._topics.risks, key, orjson.dumps(risk), risk_headers))
+            records.append((self._topics.retraining, key, self._hit(risk, judged.post), hit_headers))
+        reason = judged.assessment.reason
+        failure = judged.assessment.outcome is Label.UNDETERMINED and reason is not None and reason.is_failure
+        return Outcome(tuple(records), failure)
+
+    def erased(self, key: bytes) -> Outcome:
+        """Null values under the post's key, so that compaction forgets what was said of it."""
+        topics = (self._topics.verdicts, self._topics.risks, self._topics.retraining)
+        return Outcome(tuple((topic, key, None, []) for topic in topics))
+
+    def dead_letter(
+        self, source: tuple[str, int, int], key: bytes | None, value: bytes | None, headers: Headers, why: NotAPost
+    ) -> Outcome:
+        """Key, value and headers as they came, and Kafka Connect's headers that say why."""
+        topic, partition, offset = source
+        said = DeadLetterHeaders(
+            topic=topic,
+            partition=partition,
+            offset=offset,
+            stage=why.stage,
+            reason=why.reason,
+            message=why.message,
+            group=self._group_id,
+        ).model_dump(by_alias=True)
+        added: list[tuple[str, bytes | None]] = [(name, str(content).encode()) for name, content in said.items()]
+        return Outcome(((self._topics.dead_letters, key, value, [*(headers or ()), *added]),), failure=True)
+
+    def _verdict(self, identity: str, source: tuple[str, int, int], judged: Judged, now: str) -> dict[str, Any]:
+        post, assessment, coverage, category = judged.post, judged.assessment, judged.coverage, judged.assessment.category
+        withheld = concerns_minors(category)
+        action = self._policy.action(assessment.outcome, category.kind, category.code, category.nearest)
+        if withheld:
+            action = self._policy.action(Label.UNSAFE, CategoryKind.KNOWN, MINORS)
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "verdict_id": identity,
+            "post_id": post.post_id,
+            "author_id": post.author_id,
+            "outcome": assessment.outcome,
+            "reason": assessment.reason,
+            "action": action,
+            "request": assessment.request,
+            "response": assessment.response if post.response else None,
+            "score": assessment.score,
+            "category": _category(category, withheld),
+            "rationale": "" if withheld else _cut(assessment.rationale, MAX_RATIONALE_CHARACTERS),
+            "image": assessment.image,
+            "coverage": {
+                "text_bytes": coverage.text_bytes,
+                "text_bytes_judged": coverage.text_bytes_judged,
+                "images": coverage.images,
+                "images_judged": coverage.images_judged,
+                "frames": coverage.frames,
+                "frames_judged": coverage.frames_judged,
+            },
+            "modality": post.modality,
+            "guard": {"name": judged.guard_name, "revision": judged.guard_revision},
+            "policy": self._policy_reference,
+            "source": {"topic": source[0], "partition": source[1], "offset": source[2]},
+            "timings_ms": {
+                "fetch": round(judged.fetch_ms, 2),
+                "queue": round(judged.queue_ms, 2),
+                "judge": round(judged.judge_ms, 2),
+                "total": round(judged.total_ms, 2),
+            },
+            "judged_at": now,
+        }
+
+    def _risk(self, identity: str, verdict: dict[str, Any], category: Category) -> dict[str, Any]:
+        nearest = None
+        if category.nearest is not None:
+            nearest = {"code": category.nearest, "similarity": category.similarity or 0.0}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "risk_id": identity,
+            "post_id": verdict["post_id"],
+            "name": _cut(category.name or "", MAX_NAME_CHARACTERS),
+            "rationale": verdict["rationale"],
+            "nearest": nearest,
+            "guard": verdict["guard"],
+            "policy": verdict["policy"],
+            "source": verdict["source"],
+            "observed_at": verdict["judged_at"],
+        }
+
+    def _hit(self, risk: dict[str, Any], post: Post) -> bytes:
+        """The risk with its post, cut if its re-encoded form would not fit the topic: a hit must never block the stream."""
+        content = post.model_dump(mode="json", exclude_none=True)
+        hit = orjson.dumps({**risk, "post": content, "post_truncated": False})
+        if len(hit) <= self._max_hit_bytes:
+            return hit
+        kept = {name: content[name] for name in Post.model_fields if name in content and name != "context"}
+        excess = len(hit) - self._max_hit_bytes
+        for name in ("text", "response"):
+            text = cast(str, kept.get(name, "")).encode()
+            kept[name] = text[: max(0, len(text) - excess)].decode(errors="ignore")
+        kept["text"] = kept["text"] or "(cut)"
+        return orjson.dumps({**risk, "post": kept, "post_truncated": True})
+
+    def _headers(
+        self, event_type: str, identity: str, post_id: str, topic: str, now: str, incoming: Headers
+    ) -> list[tuple[str, bytes | None]]:
+        traceparent = child_traceparent(incoming, random.getrandbits)
+        return list(cloudevents.headers(event_type, identity, topic, post_id, now, traceparent))
+
+
+def concerns_minors(category: Category) -> bool:
+    """Whether content must go nowhere: minors, or a nameless risk close to them or to the category around them."""
+    if category.code == MINORS:
+        return True
+    return category.kind is CategoryKind.NOVEL and category.nearest in {MINORS, _SEXUAL}
+
+
+def _category(category: Category, withheld: bool) -> dict[str, Any]:
+    name = None if withheld and category.kind is CategoryKind.NOVEL else category.name
+    return {
+        "kind": category.kind,
+        "code": category.code,
+        "name": None if name is None else _cut(name, MAX_NAME_CHARACTERS),
+        "nearest": category.nearest,
+        "similarity": category.similarity,
+    }
+
+
+def _cut(text: str, characters: int) -> str:
+    # Lone surrogates cannot be written as UTF-8.
+    clean = text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return clean if len(clean) <= characters else clean[: characters - 1] + "…"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,254 @@
+"""From posts to outcomes, on an event loop of its own: fetch pictures, ask questions in micro-batches, assess.
+
+The stream's thread hands posts over in lists and collects outcomes in lists; nothing here touches Kafka. Text posts cost
+no task and no future each.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+
+from proguard_core.guards.protocol import Judgement
+from proguard_core.policy.policy import Policy
+from proguard_core.questions import Assessment, Plan, Question, SeenImage, combine, follow_up, plan
+from schemas.common import Outcome as Label
+from schemas.common import Reason
+from schemas.post import Post
+from worker.moderation.batcher import Batcher
+from worker.moderation.fetch import FetchedPost, ImageSource
+from worker.moderation.judge import Judge
+from worker.moderation.outcome import Headers, Judged, OutcomeWriter
+from worker.moderation.partitions import Outcome
+from worker.moderation.poison import Coordinates, Journal
+from worker.settings import BatchingSettings, GuardSettings
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """One post on its way. token is whatever the sender wants back; cancelled turns it into nothing (partition gone)."""
+
+    token: object
+    source: Coordinates
+    post: Post
+    headers: Headers
+    received: float
+    cancelled: Callable[[], bool]
+    skipped: bool = False
+    refused: Reason | None = None
+    plan: Plan | None = None
+    fetched: FetchedPost | None = None
+    questions: list[Question] = field(default_factory=list)
+    judgements: list[Judgement] = field(default_factory=list)
+    fetched_at: float = 0.0
+    asked_at: float = 0.0
+    revision: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """A question in the batcher."""
+
+    work: Work
+    question: Question
+
+    @property
+    def cost(self) -> int:
+        return self.question.request.cost
+
+
+class Pipeline:
+    """Runs on one event loop. deliver is called there with (token, outcome) pairs, in any order."""
+
+    def __init__(
+        self,
+        judge: Judge,
+        images: ImageSource,
+        writer: OutcomeWriter,
+        policy: Policy,
+        journal: Journal,
+        batching: BatchingSettings,
+        guard: GuardSettings,
+        deliver: Callable[[list[tuple[object, Outcome]]], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._judge = judge
+        self._images = images
+        self._writer = writer
+        self._policy = policy
+        self._journal = journal
+        self._max_text_bytes = guard.max_text_bytes
+        self._max_in_flight = batching.in_flight
+        self._deliver = deliver
+        self._clock = clock
+        self._batcher: Batcher[_Asked] = Batcher(batching)
+        self._alone: deque[Work] = deque()
+        self._running = 0
+        self._running_alone = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def submit(self, works: Sequence[Work]) -> None:
+        """Take posts over; call on the loop's thread."""
+        for work in works:
+            if work.skipped:
+                self._refuse(work, Reason.SKIPPED_BY_OPERATOR)
+            elif self._journal.is_convicted(work.source):
+                self._refuse(work, Reason.GUARD_CRASHED)
+            elif work.post.images:
+                self._spawn(self._fetch(work))
+            else:
+                work.fetched_at = work.received
+                self._ask(work, ())
+        self._pump()
+
+    async def close(self) -> None:
+        """Cancel what is still running."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, coroutine: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A bug of ours must not leave a post unanswered for ever: it ends the worker loudly.
+            asyncio.get_running_loop().call_exception_handler({"message": "pipeline", "exception": error})
+
+    async def _fetch(self, work: Work) -> None:
+        work.fetched = await self._images.fetch(work.post.images, work.source[:2])
+        work.fetched_at = self._clock()
+        self._ask(work, work.fetched.images)
+        self._pump()
+
+    def _ask(self, work: Work, images: Sequence[SeenImage]) -> None:
+        work.plan = plan(work.post, images, self._judge.guard.limits, self._max_text_bytes)
+        if not work.plan.questions:
+            self._conclude(work)
+        elif self._journal.is_suspect(work.source):
+            self._alone.append(work)
+        else:
+            now = self._clock()
+            for question in work.plan.questions:
+                self._batcher.add(_Asked(work, question), now)
+
+    def _pump(self) -> None:
+        """Start every batch that may start now, and a timer for the next that is due later."""
+        if self._running_alone:
+            return
+        if self._alone:  # nothing new starts until a suspect has had the guard for itself
+            if self._running == 0:
+                work = self._alone.popleft()
+                assert work.plan is not None
+                self._start([_Asked(work, question) for question in work.plan.questions], alone=True)
+            return
+        while self._running < self._max_in_flight and (wait := self._batcher.wait_s(self._clock())) is not None:
+            if wait > 0:
+                self._set_timer(wait)
+                return
+            batch = [asked for asked in self._batcher.take() if not asked.work.cancelled() or self._dropped(asked.work)]
+            if batch:
+                self._start(batch, alone=False)
+
+    def _set_timer(self, wait: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(wait, self._pump)
+
+    def _start(self, batch: list[_Asked], *, alone: bool) -> None:
+        self._running += 1
+        self._running_alone = alone
+        self._spawn(self._run(batch, alone))
+
+    async def _run(self, batch: list[_Asked], alone: bool) -> None:
+        try:
+            started = self._clock()
+            revision = self._judge.guard.revision
+            with self._journal.in_flight([asked.work.source for asked in batch], alone=alone):
+                judgements = await self._judge.judge([asked.question.request for asked in batch])
+                await self._follow(batch, judgements)
+            self._collect(batch, judgements, started, revision)
+        finally:
+            self._running -= 1
+            self._running_alone = False
+            self._pump()
+
+    async def _follow(self, batch: list[_Asked], judgements: list[Judgement]) -> None:
+        """Ask once more about a picture alone where a main category hides whether minors are concerned."""
+        further = [
+            _Asked(asked.work, question)
+            for asked, judgement in zip(batch, judgements, strict=True)
+            if (question := follow_up(asked.question, judgement)) is not None
+        ]
+        if further:
+            judgements += await self._judge.judge([asked.question.request for asked in further])
+            batch += further
+
+    def _collect(self, batch: list[_Asked], judgements: list[Judgement], started: float, revision: str) -> None:
+        done: list[Work] = []
+        for asked, judgement in zip(batch, judgements, strict=True):
+            work = asked.work
+            work.questions.append(asked.question)
+            work.judgements.append(judgement)
+            work.asked_at = work.asked_at or started
+            work.revision = revision
+        for work in dict.fromkeys(asked.work for asked in batch):
+            assert work.plan is not None
+            if len(work.judgements) >= len(work.plan.questions):
+                done.append(work)
+        self._deliver([(work.token, self._outcome(work)) for work in done if not self._dropped(work)])
+
+    def _dropped(self, work: Work) -> bool:
+        """Whether the post's partition is gone; then what is held for it is released."""
+        if not work.cancelled():
+            return False
+        self._release(work)
+        self._journal.acquit(work.source)
+        return True
+
+    def _refuse(self, work: Work, reason: Reason) -> None:
+        """Answer without asking the guard; nothing of the post was looked at."""
+        work.plan = plan(work.post, (), self._judge.guard.limits, self._max_text_bytes)
+        work.plan.coverage.text_bytes_judged = 0
+        work.plan.coverage.images = len(work.post.images)
+        work.refused = reason
+        self._conclude(work)
+
+    def _conclude(self, work: Work) -> None:
+        self._deliver([(work.token, self._outcome(work))])
+
+    def _outcome(self, work: Work) -> Outcome:
+        assert work.plan is not None
+        now = self._clock()
+        self._release(work)
+        self._journal.acquit(work.source)
+        if work.refused is not None:
+            assessment = Assessment(Label.UNDETERMINED, work.refused)
+        else:
+            assessment = combine(work.plan, work.questions, work.judgements, self._policy)
+        fetched_at = work.fetched_at or work.received
+        asked_at = work.asked_at or now
+        judged = Judged(
+            post=work.post,
+            assessment=assessment,
+            coverage=work.plan.coverage,
+            guard_name=self._judge.guard.name,
+            guard_revision=work.revision or self._judge.guard.revision,
+            fetch_ms=(fetched_at - work.received) * 1000,
+            queue_ms=max(0.0, asked_at - fetched_at) * 1000,
+            judge_ms=(now - asked_at) * 1000,
+            total_ms=(now - work.received) * 1000,
+        )
+        return self._writer.judged(work.source, work.headers, judged)
+
+    def _release(self, work: Work) -> None:
+        if work.fetched is not None:
+            work.fetched.release()
+            work.fetched = None

@@ -1,0 +1,249 @@
+"""Exactly once: outcomes and offsets in one transaction every commit interval.
+
+A transaction opens when outcomes are ready and never waits for inference. Recovery never asks the guard again: outcomes
+stay here until their commit is confirmed, and are published again after an abort or by a new producer.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from worker.errors import ConfigurationError, FencedError
+from worker.moderation.partitions import PartitionTrack, Slot
+from worker.moderation.publisher import SLICE_S, is_member, next_offsets, produce, take_back
+from worker.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+_FENCES_WITHIN_S = 60.0
+_ABORT_PAUSE_S = 0.1
+_FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
+_FORBIDDEN = frozenset(
+    {
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError._UNSUPPORTED_FEATURE,
+        KafkaError.UNSUPPORTED_VERSION,
+        KafkaError.INVALID_TRANSACTION_TIMEOUT,
+    }
+)
+
+
+class State(Enum):
+    """Where the one transactional producer stands."""
+
+    STARTING = auto()  # init_transactions: fences the process before us, waits for its transaction to end
+    READING = auto()  # after a new producer: which outcomes were committed after all?
+    IDLE = auto()
+    OPEN = auto()
+    SENDING = auto()  # offsets
+    COMMITTING = auto()
+    ABORTING = auto()
+
+
+class TransactionalPublisher:
+    """State machine over one producer; each call into librdkafka is bounded by a slice and may be repeated."""
+
+    def __init__(
+        self,
+        make_producer: Callable[[], Producer],
+        settings: KafkaSettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._make_producer = make_producer
+        self._producer = make_producer()
+        self._settings = settings
+        self._clock = clock
+        self._consumer: Consumer | None = None
+        self._interval_s = settings.commit_interval_ms / 1000
+        self._queue: deque[Slot] = deque()
+        self._sent: list[Slot] = []
+        self._last_commit = 0.0
+        self._not_before = 0.0
+        self._fenced_at: deque[float] = deque(maxlen=2)
+        self._recovering = False
+        self._commit_now = False
+        self.state = State.STARTING
+        self.recoveries = 0
+        self.aborts = 0
+        self._steps = {
+            State.STARTING: self._start,
+            State.READING: self._read,
+            State.IDLE: self._begin,
+            State.OPEN: self._fill,
+            State.SENDING: self._send_offsets,
+            State.COMMITTING: self._commit,
+            State.ABORTING: self._abort,
+        }
+
+    def attach(self, consumer: Consumer) -> None:
+        """The consumer whose group the offsets are committed for."""
+        self._consumer = consumer
+
+    @property
+    def ready(self) -> bool:
+        """Whether init_transactions has been answered."""
+        return self.state is not State.STARTING
+
+    @property
+    def unconfirmed(self) -> int:
+        """Outcomes whose commit is not confirmed."""
+        return len(self._queue) + len(self._sent)
+
+    def add(self, slot: Slot) -> None:
+        """See Publisher."""
+        self._queue.append(slot)
+
+    def step(self, *, commit_now: bool = False) -> None:
+        """See Publisher. Steps follow one another until one has to wait or the slice is used up."""
+        self._commit_now = commit_now
+        end = self._clock() + SLICE_S
+        while self._advance() and self._clock() < end:
+            pass
+
+    def finish(self, tracks: Sequence[PartitionTrack], deadline: float) -> None:
+        """See Publisher."""
+        wanted = set(map(id, tracks))
+        self._commit_now = True
+        while any(id(slot.track) in wanted for slot in (*self._sent, *self._queue)) and self._clock() < deadline:
+            if not self._advance():
+                self._producer.poll(0.001)
+
+    def drop(self, tracks: Sequence[PartitionTrack]) -> None:
+        """See Publisher. A transaction that holds outcomes of a lost partition without its offset must not commit."""
+        self._queue = deque(slot for slot in self._queue if not slot.track.closed)
+        # While COMMITTING the offsets are inside: outcome and offset are seen together or not at all.
+        if self.state in {State.OPEN, State.SENDING} and any(
+            slot.track.closed for slot in (*self._sent, *([self._queue[0]] if self._queue else []))
+        ):
+            self.state = State.ABORTING
+
+    def close(self) -> None:
+        """See Publisher."""
+        try:
+            if self.state in {State.OPEN, State.SENDING, State.ABORTING}:
+                self._producer.abort_transaction(1.0)
+            elif self.state is State.COMMITTING:
+                self._producer.commit_transaction(1.0)
+        except KafkaException as error:
+            log.info("the last transaction is left to the broker's timeout: %s", error.args[0].str())
+        self._producer.purge()
+
+    def _advance(self) -> bool:
+        """One bounded call. True if the next may follow at once."""
+        try:
+            return self._steps[self.state]()
+        except KafkaException as error:
+            self._failed(error.args[0])
+            return False
+
+    def _start(self) -> bool:
+        self._producer.init_transactions(SLICE_S)
+        self.state = State.READING if self._recovering else State.IDLE
+        return True
+
+    def _read(self) -> bool:
+        """Drop what the old producer committed before it failed."""
+        assert self._consumer is not None
+        tracks = {slot.track.key for slot in self._queue}
+        if tracks:
+            asked = [TopicPartition(topic, partition) for topic, partition in tracks]
+            committed = {
+                (found.topic, found.partition): found.offset for found in self._consumer.committed(asked, SLICE_S)
+            }
+            for slot in self._queue:
+                if slot.offset < committed[slot.track.key]:
+                    slot.track.confirm(slot)
+            self._queue = deque(slot for slot in self._queue if slot.offset >= committed[slot.track.key])
+        self._recovering = False
+        self.state = State.IDLE
+        return True
+
+    def _begin(self) -> bool:
+        if not self._queue or self._clock() < self._not_before:
+            self._producer.poll(0)
+            return False
+        self._producer.begin_transaction()
+        self.state = State.OPEN
+        return True
+
+    def _fill(self) -> bool:
+        fits = produce(self._producer, self._queue, self._sent)
+        self._producer.poll(0)
+        # A slot whose records did not all fit keeps the transaction open, so that none is split over two.
+        if self._queue and self._queue[0].produced:
+            return fits
+        if self._commit_now or self._clock() >= self._last_commit + self._interval_s:
+            if fits and self._queue and not self._commit_now:
+                return True
+            self._last_commit = self._clock()
+            self.state = State.SENDING
+            return True
+        return bool(self._queue) and fits
+
+    def _send_offsets(self) -> bool:
+        assert self._consumer is not None
+        metadata = self._consumer.consumer_group_metadata()
+        if not is_member(metadata):
+            return False  # the loss will be heard of in a poll to come, and abort this transaction
+        self._producer.send_offsets_to_transaction(next_offsets(self._sent), metadata, SLICE_S)
+        self.state = State.COMMITTING
+        return True
+
+    def _commit(self) -> bool:
+        self._producer.commit_transaction(SLICE_S)
+        for slot in self._sent:
+            slot.track.confirm(slot)
+        self._sent.clear()
+        self.state = State.IDLE
+        return False
+
+    def _abort(self) -> bool:
+        self._producer.abort_transaction(SLICE_S)
+        self.aborts += 1
+        take_back(self._queue, self._sent)
+        self._not_before = self._clock() + _ABORT_PAUSE_S
+        self.state = State.IDLE
+        return False
+
+    def _failed(self, error: KafkaError) -> None:
+        if error.code() in _FORBIDDEN:
+            raise ConfigurationError(
+                f"the broker refuses transactions with transactional.id {self._settings.transactional_id!r}: {error.str()}. "
+                'Grant the principal WRITE and DESCRIBE on it, or set kafka.delivery = "at-least-once"'
+            )
+        if error.fatal() or error.code() in _FENCED:
+            self._recover(error)
+        elif error.txn_requires_abort():
+            log.warning("transaction aborted, its outcomes are published again: %s", error.str())
+            self.state = State.ABORTING
+        elif error.retriable():
+            log.debug("again: %s", error.str())
+        elif self.state is State.READING:
+            log.warning("committed offsets cannot be read yet: %s", error.str())
+        else:
+            self._recover(error)
+
+    def _recover(self, error: KafkaError) -> None:
+        """A new producer with the same id. The guard and everything it said stay."""
+        now = self._clock()
+        if error.code() in _FENCED:
+            self._fenced_at.append(now)
+            if len(self._fenced_at) == 2 and now - self._fenced_at[0] < _FENCES_WITHIN_S:
+                raise FencedError(
+                    f"fenced twice within a minute: two workers share transactional.id {self._settings.transactional_id!r}. "
+                    "Give each a kafka.hostname or kafka.slot of its own"
+                )
+        log.warning("the producer is lost and made anew: %s", error.str())
+        self.recoveries += 1
+        self._producer.purge()
+        self._producer = self._make_producer()
+        take_back(self._queue, self._sent)
+        self._recovering = True
+        self.state = State.STARTING
