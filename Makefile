@@ -1,0 +1,94 @@
+# Every target works on a machine that has only Python 3.11 (or 3.12) and make. `make` alone lists them.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name) 2>/dev/null)))
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
+# The lock files are complete and carry hashes, so nothing is resolved on the machine that installs.
+FROM_LOCK := --no-deps --require-hashes -r
+COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links
+BASE_STAMP := .venv/.base-installed
+DEV_STAMP := .venv/.dev-installed
+ENGINES_STAMP := .venv-engines/.installed
+ARGS ?=
+
+.PHONY: help demo test unit integration nightly lint format lock engines schemas embedded-guard clean
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
+
+demo: $(BASE_STAMP) ## Sample posts through the embedded broker, S3 and guard, live (ARGS="--help" for more)
+	@$(BIN)/proguard demo $(ARGS)
+
+test: unit integration ## All tests: a real Kafka and a real S3 are started by the test session
+
+unit: $(DEV_STAMP) ## Tests without a server, some seconds
+	@$(BIN)/python -m pytest tests/unit -n 2 $(ARGS)
+
+integration: $(DEV_STAMP) ## Tests on a real Kafka and a real S3 (PROGUARD_TEST_KAFKA=host:port for a broker of yours)
+	@[ -n "$${PROGUARD_TEST_KAFKA:-}" ] || scripts/install-system-requirements.sh
+	@$(BIN)/python -m pytest tests/integration -m "not nightly" $(ARGS)
+
+nightly: $(DEV_STAMP) ## The long tests
+	@scripts/install-system-requirements.sh
+	@$(BIN)/python -m pytest tests -m nightly $(ARGS)
+
+lint: $(DEV_STAMP) ## ruff, mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(DEV_STAMP) ## Let ruff format and mend what it can
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+lock: $(DEV_STAMP) ## Resolve the newest allowed releases into requirements/*.lock
+	@$(COMPILE) --upgrade --universal --override requirements/base-overrides.txt \
+		pyproject.toml requirements/build.in -o requirements/base.lock
+	@$(COMPILE) --upgrade --universal --override requirements/base-overrides.txt -c requirements/base.lock \
+		--group dev pyproject.toml requirements/build.in -o requirements/dev.lock
+	@$(COMPILE) --upgrade --python-platform x86_64-manylinux_2_28 --override requirements/engines-overrides.txt \
+		--group dev pyproject.toml requirements/build.in requirements/engines.in -o requirements/engines.lock
+
+engines: $(ENGINES_STAMP) ## .venv-engines: torch, vLLM for CPUs, transformers, TRL (about 7 GB)
+
+schemas: $(DEV_STAMP) ## Write the JSON Schemas, AsyncAPI and examples anew from the models
+	@$(BIN)/python -m schemas.generate
+
+embedded-guard: ## Learn the embedded guard anew (DATA=folder of labelled rows)
+ifndef DATA
+	@echo "usage: make embedded-guard DATA=FOLDER   (the labelled rows to learn from; builds .venv-engines first)" >&2; exit 2
+else
+	@$(MAKE) --no-print-directory $(ENGINES_STAMP)
+	@.venv-engines/bin/python -m proguard_core.training.embedded --data "$(DATA)" $(ARGS)
+endif
+
+clean: ## Remove what was built or fetched, the environments too
+	rm -rf .venv .venv-engines .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] && $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' \
+		|| { echo "Python 3.11 or 3.12 is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "This Python cannot make environments (Debian: apt-get install python3-venv)." >&2; exit 1; }
+
+$(BASE_STAMP): requirements/base.lock pyproject.toml | $(BIN)/python
+	@echo "Installing into .venv (about 570 MB, once)" >&2
+	@$(PIP_INSTALL) $(FROM_LOCK) requirements/base.lock
+	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV_STAMP): requirements/dev.lock $(BASE_STAMP)
+	@echo "Installing the development tools into .venv" >&2
+	@$(PIP_INSTALL) $(FROM_LOCK) requirements/dev.lock
+	@touch $@
+
+$(ENGINES_STAMP): requirements/engines.lock pyproject.toml | $(DEV_STAMP)
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-engines
+	@$(BIN)/uv pip sync --quiet --python .venv-engines/bin/python --require-hashes requirements/engines.lock
+	@$(BIN)/uv pip install --quiet --python .venv-engines/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
