@@ -92,16 +92,16 @@ def _subcategory(node: yaml.Node, parent: Entry, position: int, problems: Proble
 
 
 def _entry(
-    node: yaml.Node, found: dict[str, yaml.Node], name_key_: str, what: str, problems: Problems
+    node: yaml.Node, found: dict[str, yaml.Node], name_field: str, what: str, problems: Problems
 ) -> tuple[Entry, str | None]:
     """The entry without its code, and the code that it states."""
     entry = Entry(line=nodes.line_of(node), lines={key: nodes.line_of(value) for key, value in found.items()})
     if isinstance(node, yaml.MappingNode):
-        for key in (name_key_, "description", "synonymous-phrase"):
+        for key in (name_field, "description", "synonymous-phrase"):
             if key not in found:
                 problems.add(entry.line, f"{what} has no {key}")
-    if name_key_ in found:
-        entry.name = nodes.text(found[name_key_], f"{name_key_} of {what}", MAX_NAME_CHARACTERS, problems)
+    if name_field in found:
+        entry.name = nodes.text(found[name_field], f"{name_field} of {what}", MAX_NAME_CHARACTERS, problems)
     what = entry.name or what
     if "description" in found:
         described = f"description of {what}"

@@ -122,13 +122,10 @@ def _refuse_enabled_under_disabled(entries: list[Entry], problems: Problems) -> 
 def _keep_the_law_on_minors(entries: list[Entry], problems: Problems) -> None:
     """Sexual content with minors is always looked for and always escalated: an obligation in law, not a preference."""
     pairs = [(entry, child) for entry in entries for child in entry.children if child.code == MINORS]
-    if not pairs:
-        # With the entry there but broken, its own problem says what to mend.
-        if not problems.found:
-            problems.add(
-                None, f"{MINORS} (minors) is missing: every policy must list it; copy C11 from the shipped policy"
-            )
-        return
+    # An entry without a code is broken and may be the one: its own problem says what to mend.
+    if not pairs and all(item.code for entry in entries for item in (entry, *entry.children)):
+        message = f"{MINORS} (minors) is missing: every policy must list it; copy C11 from the shipped policy"
+        problems.add(None, message)
     for parent, minors in pairs:
         for entry in (parent, minors):
             if entry.enabled is False:
@@ -136,7 +133,7 @@ def _keep_the_law_on_minors(entries: list[Entry], problems: Problems) -> None:
                 problems.add(entry.lines["enabled"], message)
         if minors.action not in {None, Action.ESCALATE}:
             message = (
-                f"action of {MINORS} (minors) is always escalate, for the platform's legal process, not {minors.action}"
+                f"action of {MINORS} (minors) must be escalate, for the platform's legal process, not {minors.action}"
             )
             problems.add(minors.lines["action"], message)
         if minors.threshold is not None and minors.threshold > MINORS_MAX_THRESHOLD:

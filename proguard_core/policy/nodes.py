@@ -1,8 +1,8 @@
 """Safe reading of YAML into nodes that know their line.
 
 Nothing is ever constructed from a tag: the file is composed into nodes, and the readers below take plain text, numbers,
-truth values, mappings and lists out of them. Anchors and aliases are refused, since they let a small file unfold into an
-enormous one; so are duplicate keys, tags and more than one document.
+truth values, mappings and lists out of them. Anchors and aliases are refused, since they let a small file unfold into
+an enormous one; so are duplicate keys, tags and more than one document.
 """
 
 import math
