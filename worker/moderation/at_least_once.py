@@ -129,8 +129,11 @@ class AtLeastOncePublisher:
         offsets = next_offsets(self._sent)
         if offsets and self._consumer is not None:
             self._last_commit = self._clock()
-            self._committing = True
-            self._consumer.commit(offsets=offsets, asynchronous=True)
+            try:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+                self._committing = True
+            except KafkaException as error:
+                log.warning("offsets not committed yet: %s", error.args[0].str())
 
     def _on_delivery(self, error: KafkaError | None, _message: object) -> None:
         if error is not None:

@@ -84,19 +84,14 @@ class PartitionTrack:
         self.held_bytes += outcome.size - slot.held
         slot.held = outcome.size
 
-    def finished_prefix(self) -> Iterator[Slot]:
+    def finished_prefix(self) -> Iterator[tuple[Slot, Outcome]]:
         """Take the finished slots off the front, in order, until one is unfinished.
 
         A slot is taken only when the consumer of this iterator comes back for the next one or ends normally.
         """
-        while self._slots and self._slots[0].outcome is not None:
-            yield self._slots[0]
+        while self._slots and (outcome := self._slots[0].outcome) is not None:
+            yield self._slots[0], outcome
             self._slots.popleft()
-
-    @property
-    def ready(self) -> bool:
-        """Whether the head is finished."""
-        return bool(self._slots) and self._slots[0].outcome is not None
 
     @property
     def unfinished(self) -> int:

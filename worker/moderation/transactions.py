@@ -117,11 +117,10 @@ class TransactionalPublisher:
 
     def drop(self, tracks: Sequence[PartitionTrack]) -> None:
         """See Publisher. A transaction that holds outcomes of a lost partition without its offset must not commit."""
+        half_sent = bool(self._queue) and self._queue[0].produced > 0 and self._queue[0].track.closed
         self._queue = deque(slot for slot in self._queue if not slot.track.closed)
         # While COMMITTING the offsets are inside: outcome and offset are seen together or not at all.
-        if self.state in {State.OPEN, State.SENDING} and any(
-            slot.track.closed for slot in (*self._sent, *([self._queue[0]] if self._queue else []))
-        ):
+        if self.state in {State.OPEN, State.SENDING} and (half_sent or any(slot.track.closed for slot in self._sent)):
             self.state = State.ABORTING
 
     def close(self) -> None:
@@ -154,9 +153,10 @@ class TransactionalPublisher:
         tracks = {slot.track.key for slot in self._queue}
         if tracks:
             asked = [TopicPartition(topic, partition) for topic, partition in tracks]
-            committed = {
-                (found.topic, found.partition): found.offset for found in self._consumer.committed(asked, SLICE_S)
-            }
+            answer = self._consumer.committed(asked, SLICE_S)
+            if any(found.error for found in answer):
+                return False
+            committed = {(found.topic, found.partition): found.offset for found in answer}
             for slot in self._queue:
                 if slot.offset < committed[slot.track.key]:
                     slot.track.confirm(slot)

@@ -1,0 +1,228 @@
+"""The one thread that talks to Kafka: poll, hand posts to the pipeline, collect outcomes, publish, commit.
+
+No call in here waits for inference, and none blocks longer than a slice, so that the group never loses this worker.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from confluent_kafka import Message, TopicPartition
+
+from schemas.common import DeadLetterReason, Stage
+from worker.moderation.backpressure import Backpressure
+from worker.moderation.breaker import Breaker
+from worker.moderation.decode import NotAPost, decode
+from worker.moderation.outcome import Headers, OutcomeWriter
+from worker.moderation.partitions import NOTHING, Outcome, PartitionTrack, Slot
+from worker.moderation.pipeline import Work
+from worker.moderation.progress import Progress
+from worker.moderation.publisher import SLICE_S, Publisher
+from worker.moderation.source import Source
+from worker.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_POLL_RECORDS = 500
+# With work under way the loop comes round often, so that an outcome does not wait for the end of a long poll.
+_BUSY_POLL_S = 0.005
+
+
+class Judging(Protocol):
+    """The pipeline's thread, as the stream sees it."""
+
+    def submit(self, works: Sequence[Work]) -> None:
+        """Hand posts over."""
+        ...
+
+    def collect(self) -> list[tuple[object, Outcome]]:
+        """What is done since the last call; raises if the pipeline broke."""
+        ...
+
+
+class Stream:
+    """Owns the partitions. Also the listener of the source's rebalances, which run inside poll()."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        publisher: Publisher,
+        judging: Judging,
+        writer: OutcomeWriter,
+        progress: Progress,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._publisher = publisher
+        self._judging = judging
+        self._writer = writer
+        self._progress = progress
+        self._clock = clock
+        self._breaker = Breaker(settings.breaker)
+        self._backpressure = Backpressure(settings.kafka.max_posts, settings.kafka.max_bytes)
+        self._skip = {_coordinates(entry) for entry in settings.kafka.skip}
+        self._tracks: dict[tuple[str, int], PartitionTrack] = {}
+        self._incarnations = 0
+        self._source: Source | None = None
+        self._drain_until: float | None = None
+        self._leave_now = False
+
+    def stop(self) -> None:
+        """First call: finish what is under way, up to kafka.drain_timeout_ms. Second: leave at once. Signal-safe."""
+        if self._drain_until is not None:
+            self._leave_now = True
+        else:
+            self._drain_until = self._clock() + self._settings.kafka.drain_timeout_ms / 1000
+
+    def run(self, source: Source) -> None:
+        """Until stopped. Raises WorkerError when going on is pointless, and whatever broke the pipeline."""
+        self._source = source
+        try:
+            while not self._may_leave():
+                self.turn(source)
+        finally:
+            source.close()
+            self._publisher.close()
+            self._progress.say(self._tracks.values(), self._publisher.unconfirmed, final=True)
+
+    def turn(self, source: Source) -> None:
+        """Once around."""
+        busy = self._publisher.unconfirmed or any(track.unfinished for track in self._tracks.values())
+        self._admit(source.poll(_POLL_RECORDS, _BUSY_POLL_S if busy else SLICE_S))
+        self._collect()
+        self._publish(self._tracks.values())
+        self._publisher.step(commit_now=self._drain_until is not None)
+        self._balance(source)
+        self._progress.tick(self._tracks.values(), self._publisher.unconfirmed, self._breaker.tripped, source.stopped)
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> bool:
+        """See AssignmentListener."""
+        paused = self._backpressure.pressed or self._halted
+        for partition in partitions:
+            self._incarnations += 1
+            track = PartitionTrack(partition.topic, partition.partition, self._incarnations, paused=paused)
+            self._tracks[track.key] = track
+        log.info("assigned: %s", _names(partitions))
+        self._progress.joined = True
+        return paused
+
+    def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """See AssignmentListener: commit what is finished, drop the rest, which the next owner judges."""
+        tracks = self._of(partitions)
+        self._collect()
+        self._publish(tracks)
+        self._publisher.finish(tracks, self._clock() + self._settings.kafka.revoke_timeout_ms / 1000)
+        self._close(tracks)
+        log.info("revoked: %s", _names(partitions))
+
+    def lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """See AssignmentListener: commit nothing."""
+        self._close(self._of(partitions))
+        log.warning("lost: %s", _names(partitions))
+
+    def starts_at(self, partition: TopicPartition) -> None:
+        """See AssignmentListener: a record before the first, already answered by nothing, carries the offset."""
+        track = self._tracks.get((partition.topic, partition.partition))
+        if track is not None and partition.offset > 0 and (slot := track.deliver(partition.offset - 1, 0)) is not None:
+            track.finish(slot, NOTHING)
+
+    @property
+    def _halted(self) -> bool:
+        return self._drain_until is not None or self._breaker.tripped is not None
+
+    def _may_leave(self) -> bool:
+        if self._drain_until is None:
+            return False
+        if self._leave_now or self._clock() >= self._drain_until:
+            return True
+        waiting = self._breaker.tripped is None and any(track.unfinished for track in self._tracks.values())
+        return not waiting and self._publisher.unconfirmed == 0
+
+    def _of(self, partitions: Sequence[TopicPartition]) -> list[PartitionTrack]:
+        keys = ((partition.topic, partition.partition) for partition in partitions)
+        return [self._tracks[key] for key in keys if key in self._tracks]
+
+    def _close(self, tracks: Sequence[PartitionTrack]) -> None:
+        for track in tracks:
+            track.close()
+            del self._tracks[track.key]
+        self._publisher.drop(tracks)
+
+    def _admit(self, messages: Sequence[Message]) -> None:
+        if not messages or self._drain_until is not None:  # what comes while draining is the next owner's
+            return
+        received = self._clock()
+        works: list[Work] = []
+        for message in messages:
+            track = self._tracks.get((message.topic() or "", message.partition() or 0))
+            offset = message.offset()
+            if track is None or offset is None:
+                continue
+            slot = track.deliver(offset, len(message))
+            if slot is None:
+                continue
+            outcome = self._interpret(message, slot, received, works)
+            if outcome is not None:
+                track.finish(slot, outcome)
+        if works:
+            self._judging.submit(works)
+
+    def _interpret(self, message: Message, slot: Slot, received: float, works: list[Work]) -> Outcome | None:
+        """The outcome of what is no post; a post is added to works."""
+        key, value = _bytes(message.key()), _bytes(message.value())
+        headers: Headers = message.headers()
+        if value is None and key is not None:
+            self._progress.erasures += 1
+            return self._writer.erased(key)
+        try:
+            if value is None:
+                raise NotAPost(Stage.ERASE, DeadLetterReason.NULL_KEY_AND_VALUE, "neither key nor value")
+            post = decode(value)
+        except NotAPost as why:
+            self._progress.dead_letters[why.reason] += 1
+            return self._writer.dead_letter(slot.coordinates, key, value, headers, why)
+        skipped = slot.coordinates in self._skip
+        track = slot.track
+        works.append(Work(slot, slot.coordinates, post, headers, received, lambda: track.closed, skipped))
+        return None
+
+    def _collect(self) -> None:
+        for token, outcome in self._judging.collect():
+            assert isinstance(token, Slot)
+            if not token.track.closed:  # an older incarnation's result is nobody's
+                token.track.finish(token, outcome)
+                self._progress.judged += 1
+
+    def _publish(self, tracks: Iterable[PartitionTrack]) -> None:
+        for track in tracks:
+            for slot, outcome in track.finished_prefix():
+                if not self._breaker.admits(track.key, outcome.failure):
+                    return
+                self._publisher.add(slot)
+
+    def _balance(self, source: Source) -> None:
+        if self._halted:
+            pause = [track for track in self._tracks.values() if not track.paused]
+            for track in pause:
+                track.paused = True
+            resume: list[PartitionTrack] = []
+        else:
+            pause, resume = self._backpressure.changes(self._tracks.values())
+        if pause:
+            source.pause([TopicPartition(*track.key) for track in pause])
+        if resume:
+            source.resume([TopicPartition(*track.key) for track in resume])
+
+
+def _bytes(content: str | bytes | None) -> bytes | None:
+    return content.encode() if isinstance(content, str) else content
+
+
+def _names(partitions: Sequence[TopicPartition]) -> str:
+    return ", ".join(f"{partition.topic}[{partition.partition}]" for partition in partitions)
+
+
+def _coordinates(entry: str) -> tuple[str, int, int]:
+    topic, partition, offset = entry.rsplit(":", 2)
+    return topic, int(partition), int(offset)
