@@ -9,18 +9,20 @@ RETRAINING_HIT_TYPE = "org.proguard.moderation.retraining-hit.v1"
 REVIEW_TYPE = "org.proguard.moderation.review.v1"
 
 
-def headers(event_type: str, event_id: str, source: str, subject: str, time: str, traceparent: str) -> list[tuple[str, bytes]]:
+def headers(
+    event_type: str, event_id: str, source: str, subject: str, time: str, traceparent: str
+) -> list[tuple[str, bytes]]:
     """Headers of one published record.
 
     source is the posts topic as a URI reference, subject the post_id, time RFC 3339 UTC, traceparent W3C.
     """
     return [
-        ("ce_specversion", b"1.0"),
+        ("ce_specversion", SPEC_VERSION.encode()),
         ("ce_type", event_type.encode()),
         ("ce_id", event_id.encode()),
         ("ce_source", source.encode()),
         ("ce_subject", subject.encode()),
         ("ce_time", time.encode()),
-        ("content-type", b"application/json"),
+        ("content-type", CONTENT_TYPE.encode()),
         ("traceparent", traceparent.encode()),
     ]

@@ -1,15 +1,41 @@
 """What all records share: the schema version, closed enumerations and the base model."""
 
+import contextlib
+import re
+from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION: Final = "1"
+
+_RFC_3339 = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$"
+_rfc_3339 = re.compile(_RFC_3339, re.ASCII)
+
+
+def _read_rfc_3339(value: object) -> datetime:
+    """Refuse what pydantic would guess a time from: numbers, minutes without seconds, no offset."""
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, str) and _rfc_3339.fullmatch(value):
+        with contextlib.suppress(ValueError):
+            return datetime.fromisoformat(value.upper())
+    raise PydanticCustomError("rfc_3339", "a time needs date, time and offset, such as 2026-11-24T08:00:00Z")
+
 
 Version = Literal["1"]
-Identifier = Annotated[str, Field(min_length=1, max_length=512)]
-Timestamp = Annotated[AwareDatetime, Field(description="RFC 3339 with an offset; we write UTC.")]
+Identifier = Annotated[
+    # Control characters would break log lines and are not allowed in CloudEvents attributes.
+    str, Field(min_length=1, max_length=512, pattern=r"^[^\u0000-\u001f\u007f-\u009f]+$")
+]
+Code = Annotated[str, Field(pattern=r"^C[1-9][0-9]*(S[1-9][0-9]*)?$")]
+Timestamp = Annotated[
+    AwareDatetime,
+    BeforeValidator(_read_rfc_3339),
+    Field(description="RFC 3339 with an offset; we write UTC.", json_schema_extra={"pattern": _RFC_3339}),
+]
 
 
 class Outcome(StrEnum):
@@ -38,7 +64,10 @@ class Modality(StrEnum):
 
 
 class CategoryKind(StrEnum):
-    """none: no risk; known: a code of the policy; novel: a name of the guard's own; hallucinated: a code nobody listed."""
+    """Whether the policy lists the risk.
+
+    none: no risk; known: a code of the policy; novel: a name of the guard's own; hallucinated: a code nobody listed.
+    """
 
     NONE = "none"
     KNOWN = "known"
@@ -143,5 +172,5 @@ class Source(BaseModel):
 class Nearest(BaseModel):
     """The listed category that lies closest to a risk without a name."""
 
-    code: str
+    code: Code
     similarity: float = Field(ge=-1, le=1)

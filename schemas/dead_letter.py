@@ -1,11 +1,17 @@
 """Headers of a dead letter. Key, value and the record's own headers are the original's bytes, untouched."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
 
-from schemas.common import DeadLetterReason, Stage, Version
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from schemas.common import SCHEMA_VERSION, DeadLetterReason, Stage, Version
 
 HEADER_PREFIX = "__connect.errors."
 REPLAY_HEADER = "proguard.replayed-from"
+
+NumberAsText = Annotated[
+    int, Field(ge=0), PlainSerializer(str), WithJsonSchema({"type": "string", "pattern": "^[0-9]+$"})
+]
 
 
 class DeadLetterHeaders(BaseModel):
@@ -14,12 +20,12 @@ class DeadLetterHeaders(BaseModel):
     model_config = ConfigDict(populate_by_name=True, frozen=True)
 
     topic: str = Field(alias="__connect.errors.topic")
-    partition: int = Field(alias="__connect.errors.partition")
-    offset: int = Field(alias="__connect.errors.offset")
+    partition: NumberAsText = Field(alias="__connect.errors.partition")
+    offset: NumberAsText = Field(alias="__connect.errors.offset")
     stage: Stage = Field(alias="__connect.errors.stage")
     reason: DeadLetterReason = Field(alias="__connect.errors.exception.class.name")
     message: str = Field(
         alias="__connect.errors.exception.message", description="Which field is wrong and how; never its value."
     )
     group: str = Field(alias="__connect.errors.connector.name", description="Consumer group that refused the record.")
-    schema_version: Version = Field("1", alias="proguard.schema-version")
+    schema_version: Version = Field(SCHEMA_VERSION, alias="proguard.schema-version")

@@ -4,14 +4,23 @@ import re
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from schemas.common import Identifier, Modality, Timestamp, Version
 
 _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)", re.DOTALL)
+_URI_SCHEMA = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[\s\S]+$"
 _MAX_KEY_BYTES = 1024
 
 NO_CONTENT = "no_content"
+_CONTENT_SCHEMA: JsonDict = {
+    "anyOf": [
+        {"required": ["text"], "properties": {"text": {"type": "string", "pattern": "\\S"}}},
+        {"required": ["response"], "properties": {"response": {"type": "string", "pattern": "\\S"}}},
+        {"required": ["images"], "properties": {"images": {"minItems": 1}}},
+    ]
+}
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -42,7 +51,9 @@ class ImageReference(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    uri: Annotated[str, AfterValidator(_checked_uri)] = Field(examples=["s3://pictures/2026/11/cat.jpg"])
+    uri: Annotated[str, AfterValidator(_checked_uri)] = Field(
+        examples=["s3://pictures/2026/11/cat.jpg"], json_schema_extra={"pattern": _URI_SCHEMA}
+    )
     version_id: Annotated[str, Field(max_length=1024)] | None = Field(None, description="S3 version of the object.")
     etag: Annotated[str, Field(max_length=256)] | None = Field(
         None, description="If given, another ETag at fetch time makes the post undetermined (image_changed)."
@@ -55,15 +66,15 @@ class Post(BaseModel):
     Required: post_id, and at least one of text, response and images with something in it.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, json_schema_extra=_CONTENT_SCHEMA)
 
     schema_version: Version | None = Field(None, description="Optional in what others write.")
-    post_id: Identifier
-    author_id: Identifier | None = None
-    created_at: Timestamp | None = None
+    post_id: Identifier = Field(description="The platform's own; an edit of a post repeats it.")
+    author_id: Identifier | None = Field(None, description="Copied into the verdict; never judged.")
+    created_at: Timestamp | None = Field(None, description="Times in the future are accepted: clocks differ.")
     text: str | None = Field(None, description="The post, or the user's turn of a conversation.")
     response: str | None = Field(None, description="An assistant's answer, where the stream carries conversations.")
-    images: list[ImageReference] = Field(default_factory=list)
+    images: list[ImageReference] = Field(default_factory=list, description="Pictures, in the order they are shown.")
     language: Annotated[str, Field(max_length=35)] | None = Field(None, description="BCP 47 tag.")
     context: JsonValue = Field(None, description="Anything the platform wants to find again; never judged.")
 

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from schemas.common import Identifier, Timestamp, Written
+from schemas.common import Code, Identifier, Timestamp, Written
 from schemas.verdict import MAX_NAME_CHARACTERS
 
 Phrase = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
@@ -28,7 +28,7 @@ class Review(Written):
     post: Identifier | None = None
     decision: Decision
     name: Phrase | None = None
-    code: str | None = Field(None, description="The known category merged into; required for merge.")
+    code: Code | None = Field(None, description="The known category merged into; required for merge.")
     synonyms: list[Phrase] = Field(default_factory=list)
     reviewer: Identifier
     reviewed_at: Timestamp

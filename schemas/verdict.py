@@ -1,12 +1,13 @@
 """The one answer that every post gets."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from schemas.common import (
     Action,
     CategoryKind,
+    Code,
     GuardReference,
     Identifier,
     Modality,
@@ -28,12 +29,18 @@ class Category(BaseModel):
     """Where in the taxonomy the risk lies."""
 
     kind: CategoryKind
-    code: str | None = Field(None, description="C* or C*S* of the policy; set when kind is known.")
+    code: Code | None = Field(None, description="C* or C*S* of the policy; set when kind is known.")
     name: Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)] | None = Field(
         None, description="The category's name, or the guard's own name for a novel risk."
     )
-    nearest: str | None = Field(None, description="Listed code closest to a novel risk.")
+    nearest: Code | None = Field(None, description="Listed code closest to a novel risk.")
     similarity: float | None = Field(None, ge=-1, le=1)
+
+    @model_validator(mode="after")
+    def _known_has_a_code(self) -> Self:
+        if self.kind is CategoryKind.KNOWN and self.code is None:
+            raise ValueError("a known category needs its code")
+        return self
 
 
 class Coverage(BaseModel):
@@ -45,6 +52,15 @@ class Coverage(BaseModel):
     images_judged: int = Field(ge=0)
     frames: int = Field(ge=0, description="Frames of animations; a still picture counts one.")
     frames_judged: int = Field(ge=0)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was looked at."""
+        return (self.text_bytes, self.images, self.frames) == (
+            self.text_bytes_judged,
+            self.images_judged,
+            self.frames_judged,
+        )
 
 
 class Timings(BaseModel):
@@ -63,11 +79,15 @@ class Verdict(Written):
     post_id: Identifier
     author_id: Identifier | None
     outcome: Outcome
-    reason: Reason | None = Field(None, description="Set when undetermined, or when part of an unsafe post was not seen.")
+    reason: Reason | None = Field(
+        None, description="Set when undetermined, or when part of an unsafe post was not seen."
+    )
     action: Action
     request: Label | None = Field(description="Label of the text or the picture.")
     response: Label | None = Field(description="Label of the assistant's answer, where there is one.")
-    score: float | None = Field(None, ge=0, le=1, description="Calibrated probability of unsafe; null if the guard has none.")
+    score: float | None = Field(
+        None, ge=0, le=1, description="Calibrated probability of unsafe; null if the guard has none."
+    )
     category: Category
     rationale: Annotated[str, Field(max_length=MAX_RATIONALE_CHARACTERS)]
     image: int | None = Field(None, ge=0, description="Index of the picture that decided, where one did.")
@@ -78,3 +98,11 @@ class Verdict(Written):
     source: Source
     timings_ms: Timings
     judged_at: Timestamp
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.outcome is Outcome.UNDETERMINED and self.reason is None:
+            raise ValueError("an undetermined verdict needs a reason")
+        if self.outcome is Outcome.SAFE and not self.coverage.complete:
+            raise ValueError("what was not looked at cannot be safe")
+        return self
