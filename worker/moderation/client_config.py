@@ -1,0 +1,164 @@
+"""From the settings to librdkafka's configuration of each kind of client.
+
+Order of precedence: what promises rest on (never the user's) > `[kafka.consumer]` or `[kafka.producer]` >
+`[kafka.client]` > the bounds below.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from confluent_kafka import KafkaError
+
+from worker.settings import RESERVED_CLIENT_KEYS, Settings
+
+ClientConfig = dict[str, Any]
+ErrorCallback = Callable[[KafkaError], None]
+
+KIBIBYTE = 1024
+MEBIBYTE = 1024 * KIBIBYTE
+
+# What the broker accepts in one record where nobody says otherwise; librdkafka's own default is lower.
+BROKER_MAX_MESSAGE_BYTES = 1_048_588
+# Dead letters and retraining hits are a post and what we say about it: that much more than a post.
+OUTCOME_ENVELOPE_BYTES = 64 * KIBIBYTE
+
+# Bounds of librdkafka's own buffers, outside of kafka.max_bytes and counted beside it: 16 MiB fetched ahead, one fetch
+# of 16 MiB under way, 64 MiB waiting to be sent. 1 KiB posts at 50,000 a second fill the first in 0.3 s.
+QUEUED_MAX_KIBIBYTES = 16 * KIBIBYTE
+FETCH_MAX_BYTES = 16 * MEBIBYTE
+PRODUCER_MAX_KIBIBYTES = 64 * KIBIBYTE
+PRODUCER_MAX_MESSAGES = 100_000
+# Long enough to fill a batch from the outcomes of one transaction, short beside its 100 ms.
+LINGER_MS = 5
+
+# With KIP-848 the broker decides these; librdkafka refuses a client that sets them.
+_CLASSIC_ONLY_KEYS = (
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+    "partition.assignment.strategy",
+    "group.protocol.type",
+)
+
+_MASK = "********"
+_SECRET_PARTS = ("password", "secret", "token", "jaas", "passphrase")
+
+logger = logging.getLogger("proguard.kafka")
+
+
+def is_secret(key: str) -> bool:
+    """Whether a setting of this name must never be shown: passwords, secrets, tokens, JAAS lines, private keys."""
+    name = key.lower().replace("_", ".")
+    if name.endswith((".key.location", ".token.endpoint.url", ".key.path")):
+        return False
+    return any(part in name for part in _SECRET_PARTS) or ".key" in name or name.endswith("sasl.oauthbearer.config")
+
+
+def masked(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy to print: secret values replaced, tables within masked likewise."""
+    return {key: masked(value) if isinstance(value, Mapping) else _mask(key, value) for key, value in config.items()}
+
+
+def _mask(key: str, value: Any) -> Any:
+    return _MASK if is_secret(key) and value not in (None, "") else value
+
+
+def log_error(error: KafkaError) -> None:
+    """librdkafka's client errors: it reconnects by itself, so only a fatal one is an error here."""
+    level = logging.ERROR if error.fatal() else logging.WARNING
+    logger.log(level, "Kafka client: %s", error.str(), extra={"kafka_error": error.name()})
+
+
+def _base(settings: Settings, role: str, on_error: ErrorCallback | None) -> ClientConfig:
+    """What all clients share. Events reach Python only while the client is polled."""
+    kafka = settings.kafka
+    return {
+        "client.id": f"proguard-{role}-{kafka.hostname}-{kafka.slot}",
+        **kafka.client,
+        "bootstrap.servers": kafka.bootstrap_servers,
+        "error_cb": on_error or log_error,
+        "logger": logger,
+    }
+
+
+def consumer_config(settings: Settings, on_error: ErrorCallback | None = None) -> ClientConfig:
+    """The worker's one consumer: reads committed records, never commits by itself, never jumps over expired posts."""
+    kafka = settings.kafka
+    config = _base(settings, "consumer", on_error)
+    for key, bound in (("queued.max.messages.kbytes", QUEUED_MAX_KIBIBYTES), ("fetch.max.bytes", FETCH_MAX_BYTES)):
+        config.setdefault(key, bound)
+    if kafka.group_protocol == "classic":
+        config.setdefault("partition.assignment.strategy", "cooperative-sticky")
+    config |= kafka.consumer
+    if kafka.group_protocol == "consumer":
+        for key in _CLASSIC_ONLY_KEYS:
+            config.pop(key, None)
+    return config | {
+        "group.id": kafka.group_id,
+        "group.protocol": kafka.group_protocol,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "error",
+        "allow.auto.create.topics": False,
+        "max.poll.interval.ms": kafka.max_poll_interval_ms,
+    }
+
+
+def producer_config(
+    settings: Settings, max_message_bytes: int = BROKER_MAX_MESSAGE_BYTES, on_error: ErrorCallback | None = None
+) -> ClientConfig:
+    """The worker's one producer; max_message_bytes is the largest post of the topic (StartupReport.posts_max_bytes).
+
+    Room for our envelope around such a post is added here. Idempotent always; transactional for exactly-once.
+    """
+    kafka = settings.kafka
+    config: ClientConfig = {
+        "linger.ms": LINGER_MS,
+        "compression.type": "lz4",
+        "queue.buffering.max.kbytes": PRODUCER_MAX_KIBIBYTES,
+        "queue.buffering.max.messages": PRODUCER_MAX_MESSAGES,
+        "message.max.bytes": max_message_bytes + OUTCOME_ENVELOPE_BYTES,
+        **_base(settings, "producer", on_error),
+        **kafka.producer,
+    }
+    config |= {
+        "enable.idempotence": True,
+        "acks": "all",
+        # Java's clients place a key by murmur2; ours must land beside theirs.
+        "partitioner": "murmur2_random",
+        "delivery.report.only.error": True,
+    }
+    if kafka.delivery == "exactly-once":
+        config |= {"transactional.id": kafka.transactional_id, "transaction.timeout.ms": kafka.transaction_timeout_ms}
+    return config
+
+
+def admin_config(settings: Settings, on_error: ErrorCallback | None = None) -> ClientConfig:
+    """Looks at topics and makes them."""
+    return _base(settings, "admin", on_error)
+
+
+def reader_config(settings: Settings, group: str, on_error: ErrorCallback | None = None) -> ClientConfig:
+    """Reads a topic from its start to some end without committing anything; aborted transactions are not seen.
+
+    group only names the reader: with assign() instead of subscribe() no group is joined.
+    """
+    config = _base(settings, "reader", on_error) | settings.kafka.consumer
+    for key in _CLASSIC_ONLY_KEYS:
+        config.pop(key, None)
+    return config | {
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "earliest",
+        "allow.auto.create.topics": False,
+        "enable.partition.eof": False,
+    }
+
+
+def shown(config: ClientConfig) -> dict[str, str]:
+    """A configuration as it may be logged: no secrets, no callbacks; our own keys marked by being last."""
+    printable = {key: value for key, value in masked(config).items() if key not in {"error_cb", "logger"}}
+    return {key: str(printable[key]) for key in sorted(printable, key=lambda key: (key in RESERVED_CLIENT_KEYS, key))}
