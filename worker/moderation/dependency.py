@@ -79,13 +79,15 @@ class Dependency:
         """Return once a probe succeeds. All waiters share one prober with growing pauses and leave together."""
         if self._waiting is None or self._waiting.done():
             self._waiting = asyncio.create_task(self._probe_until_up(), name=f"wait for {self.name}")
+        prober = self._waiting
         self._waiters += 1
         try:
-            await asyncio.shield(self._waiting)
+            await asyncio.shield(prober)
         finally:
             self._waiters -= 1
-            if self._waiters == 0 and not self._waiting.done():
-                self._waiting.cancel()  # nobody is interested any more
+            if self._waiters == 0 and not prober.done():
+                prober.cancel()  # nobody is interested any more
+                self._waiting = None  # whoever comes next must not join a prober that is being cancelled
 
     async def close(self) -> None:
         """End the prober. Idempotent."""
