@@ -4,10 +4,9 @@ Written as plain dictionaries: a pydantic verdict would cost three times as much
 """
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -25,7 +24,7 @@ from worker.moderation.partitions import Outcome, OutcomeRecord
 from worker.moderation.tracing import child_traceparent
 from worker.settings import TopicSettings
 
-Headers = Sequence[tuple[str, bytes | None]] | None
+Headers = dict[str, str | bytes | None] | list[tuple[str, str | bytes | None]] | None
 
 _SEXUAL = "C11"
 # Room for our own fields in a retraining hit: what `topics create` grants beyond the posts' limit.
@@ -97,8 +96,8 @@ class OutcomeWriter:
             message=why.message,
             group=self._group_id,
         ).model_dump(by_alias=True)
-        added: list[tuple[str, bytes | None]] = [(name, str(content).encode()) for name, content in said.items()]
-        return Outcome(((self._topics.dead_letters, key, value, [*(headers or ()), *added]),), failure=True)
+        added = [(name, str(content).encode()) for name, content in said.items()]
+        return Outcome(((self._topics.dead_letters, key, value, [*pairs(headers), *added]),), failure=True)
 
     def _verdict(self, identity: str, source: tuple[str, int, int], judged: Judged, now: str) -> dict[str, Any]:
         post, assessment, coverage, category = judged.post, judged.assessment, judged.coverage, judged.assessment.category
@@ -160,23 +159,33 @@ class OutcomeWriter:
 
     def _hit(self, risk: dict[str, Any], post: Post) -> bytes:
         """The risk with its post, cut if its re-encoded form would not fit the topic: a hit must never block the stream."""
-        content = post.model_dump(mode="json", exclude_none=True)
-        hit = orjson.dumps({**risk, "post": content, "post_truncated": False})
+        # pydantic writes the post: it holds whatever JSON can say, integers of any length among it.
+        hit = _with_post(risk, post, truncated=False)
         if len(hit) <= self._max_hit_bytes:
             return hit
-        kept = {name: content[name] for name in Post.model_fields if name in content and name != "context"}
         excess = len(hit) - self._max_hit_bytes
+        known = {name: getattr(post, name) for name in Post.model_fields if name != "context"}
         for name in ("text", "response"):
-            text = cast(str, kept.get(name, "")).encode()
-            kept[name] = text[: max(0, len(text) - excess)].decode(errors="ignore")
-        kept["text"] = kept["text"] or "(cut)"
-        return orjson.dumps({**risk, "post": kept, "post_truncated": True})
+            text = (known[name] or "").encode()
+            known[name] = text[: max(0, len(text) - excess)].decode(errors="ignore") or None
+        known["text"] = known["text"] or "(cut)"
+        return _with_post(risk, Post.model_construct(**known), truncated=True)
 
     def _headers(
         self, event_type: str, identity: str, post_id: str, topic: str, now: str, incoming: Headers
-    ) -> list[tuple[str, bytes | None]]:
-        traceparent = child_traceparent(incoming, random.getrandbits)
+    ) -> list[tuple[str, str | bytes | None]]:
+        traceparent = child_traceparent(pairs(incoming), random.getrandbits)
         return list(cloudevents.headers(event_type, identity, topic, post_id, now, traceparent))
+
+
+def _with_post(risk: dict[str, Any], post: Post, *, truncated: bool) -> bytes:
+    content = orjson.Fragment(post.model_dump_json(exclude_none=True))
+    return orjson.dumps({**risk, "post": content, "post_truncated": truncated})
+
+
+def pairs(headers: Headers) -> list[tuple[str, str | bytes | None]]:
+    """Headers as they came, in order and with repeats."""
+    return list(headers.items() if isinstance(headers, dict) else headers or ())
 
 
 def concerns_minors(category: Category) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 # topic, key, value, headers
-OutcomeRecord = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes | None]]]
+OutcomeRecord = tuple[str, bytes | None, bytes | None, list[tuple[str, str | bytes | None]]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,17 @@
-"""Where records come from: one Kafka consumer. Thin on purpose, so that another source (share groups) can take its place.
+"""Where records come from: one Kafka consumer. Thin, so that another source (share groups) can take its place.
 
 All calls are made by the stream's thread. Callbacks run inside poll().
 """
 
 import logging
-import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from worker.settings import KafkaSettings
+from worker.moderation.starts import StartOffsets
 
 log = logging.getLogger(__name__)
-
-_RETRY_S = 1.0
-_LOOKUP_S = 0.05
-
 
 class AssignmentListener(Protocol):
     """What the stream does when partitions come and go. None of these may block longer than the revoke timeout."""
@@ -43,24 +38,25 @@ class Source:
 
     def __init__(
         self,
-        config: dict[str, object],
+        config: dict[str, Any],
         topic: str,
-        settings: KafkaSettings,
+        starts: StartOffsets,
         listener: AssignmentListener,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._consumer = Consumer(config)
-        self._settings = settings
+        self._starts = starts
         self._listener = listener
-        self._clock = clock
-        self._unplaced: dict[tuple[str, int], float] = {}
-        self.stopped: dict[tuple[str, int], str] = {}
         self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     @property
     def consumer(self) -> Consumer:
         """For group metadata, committed offsets and offset commits by the publisher."""
         return self._consumer
+
+    @property
+    def stopped(self) -> Mapping[tuple[str, int], str]:
+        """Partitions that stand still until the operator decides, and why."""
+        return self._starts.stopped
 
     def poll(self, count: int, timeout_s: float) -> list[Message]:
         """Up to count records; serves rebalances. Errors of partitions are dealt with here."""
@@ -71,8 +67,11 @@ class Source:
                 records.append(message)
             else:
                 self._on_error(message, error)
-        if self._unplaced:
-            self._place()
+        for start in self._starts.found(self._consumer):
+            # A seek is refused while the fetcher has no offset at all.
+            self._consumer.incremental_unassign([TopicPartition(start.topic, start.partition)])
+            self._consumer.incremental_assign([start])
+            self._listener.starts_at(start)
         return records
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
@@ -106,66 +105,13 @@ class Source:
 
     def _forget(self, partitions: list[TopicPartition]) -> None:
         for partition in partitions:
-            key = (partition.topic, partition.partition)
-            self._unplaced.pop(key, None)
-            self.stopped.pop(key, None)
+            self._starts.forget((partition.topic, partition.partition))
 
     def _on_error(self, message: Message, error: KafkaError) -> None:
         topic, partition = message.topic(), message.partition()
         if error.code() == KafkaError._AUTO_OFFSET_RESET and topic is not None and partition is not None:
-            self._unplaced[topic, partition] = self._clock()
+            self._starts.want((topic, partition))
         elif error.fatal():
             raise KafkaException(error)
         else:
             log.warning("consumer: %s", error.str())
-
-    def _place(self) -> None:
-        """Give partitions without a usable offset a place to start, one short look-up at a time."""
-        now = self._clock()
-        for (topic, partition), due in list(self._unplaced.items()):
-            if due > now:
-                continue
-            try:
-                start = self._start(TopicPartition(topic, partition))
-            except KafkaException as error:
-                log.info("start of %s[%d] is not known yet: %s", topic, partition, error.args[0].str())
-                self._unplaced[topic, partition] = now + _RETRY_S
-                continue
-            del self._unplaced[topic, partition]
-            if start is not None:
-                self._consumer.incremental_unassign([TopicPartition(topic, partition)])
-                self._consumer.incremental_assign([start])
-                self._listener.starts_at(start)
-
-    def _start(self, partition: TopicPartition) -> TopicPartition | None:
-        """Where to start; None if the partition stays stopped because posts expired unread."""
-        low, high = self._consumer.get_watermark_offsets(partition, _LOOKUP_S)
-        committed = self._consumer.committed([partition], _LOOKUP_S)[0]
-        if committed.error is not None:
-            raise KafkaException(committed.error)
-        if committed.offset >= 0:
-            return self._expired(partition, committed.offset, low, high)
-        timestamp = self._settings.start_timestamp_ms()
-        offset = low if self._settings.start_from == "earliest" else high
-        if timestamp is not None:
-            found = self._consumer.offsets_for_times(
-                [TopicPartition(partition.topic, partition.partition, timestamp)], _LOOKUP_S
-            )[0]
-            if found.error is not None:
-                raise KafkaException(found.error)
-            offset = high if found.offset in {OFFSET_END, -1} else max(found.offset, low)
-        log.info("%s[%d] has no offset in this group: starts at %d", partition.topic, partition.partition, offset)
-        return TopicPartition(partition.topic, partition.partition, offset)
-
-    def _expired(self, partition: TopicPartition, committed: int, low: int, high: int) -> TopicPartition | None:
-        name = f"{partition.topic}[{partition.partition}]"
-        if committed < low:
-            what = f"{low - committed} posts of {name} expired before they were read (offsets {committed} to {low - 1})"
-        else:
-            what = f"{name} ends at {high}, before the committed offset {committed}: was the topic made anew?"
-        if self._settings.on_expired == "continue":
-            log.error("%s; going on, as kafka.on_expired says", what)
-            return TopicPartition(partition.topic, partition.partition, low)
-        self.stopped[partition.topic, partition.partition] = what
-        log.error('%s; this partition is stopped. Set kafka.on_expired = "continue" to go on without them', what)
-        return None

@@ -215,7 +215,7 @@ class TransactionalPublisher:
     def _failed(self, error: KafkaError) -> None:
         if error.code() in _FORBIDDEN:
             raise ConfigurationError(
-                f"the broker refuses transactions with transactional.id {self._settings.transactional_id!r}: {error.str()}. "
+                f"the broker refuses transactions of transactional.id {self._settings.transactional_id!r}: {error.str()}. "
                 'Grant the principal WRITE and DESCRIBE on it, or set kafka.delivery = "at-least-once"'
             )
         if error.fatal() or error.code() in _FENCED:
@@ -237,8 +237,8 @@ class TransactionalPublisher:
             self._fenced_at.append(now)
             if len(self._fenced_at) == 2 and now - self._fenced_at[0] < _FENCES_WITHIN_S:
                 raise FencedError(
-                    f"fenced twice within a minute: two workers share transactional.id {self._settings.transactional_id!r}. "
-                    "Give each a kafka.hostname or kafka.slot of its own"
+                    f"fenced twice within a minute: two workers share transactional.id "
+                    f"{self._settings.transactional_id!r}. Give each a kafka.hostname or kafka.slot of its own"
                 )
         log.warning("the producer is lost and made anew: %s", error.str())
         self.recoveries += 1

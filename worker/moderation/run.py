@@ -1,0 +1,175 @@
+"""`proguard moderate`: puts the parts together and runs until a signal."""
+
+import logging
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+from confluent_kafka import KafkaError, Producer
+from confluent_kafka.admin import AdminClient
+
+from proguard_core.guards.factory import create
+from proguard_core.guards.protocol import Guard, GuardError, GuardOptions
+from proguard_core.policy.loader import load_policy
+from proguard_core.policy.policy import Policy
+from proguard_core.policy.problems import PolicyError
+from worker.errors import ConfigurationError
+from worker.moderation import startup
+from worker.moderation.at_least_once import AtLeastOncePublisher
+from worker.moderation.client_config import OUTCOME_ENVELOPE_BYTES, admin_config, consumer_config, producer_config
+from worker.moderation.fetch import Fetcher
+from worker.moderation.judge import Judge
+from worker.moderation.judging import Delivery, JudgingThread
+from worker.moderation.objects import ObjectStore
+from worker.moderation.outcome import OutcomeWriter
+from worker.moderation.pipeline import Pipeline
+from worker.moderation.poison import Journal
+from worker.moderation.progress import Progress
+from worker.moderation.source import Source
+from worker.moderation.starts import StartOffsets
+from worker.moderation.stream import Stream
+from worker.moderation.transactions import TransactionalPublisher
+from worker.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# Of the room that a topic grants beyond a post, what our headers and the key may take.
+_HEADER_BYTES = 8 * 1024
+
+
+class Stop:
+    """Counts termination signals, so that the first drains and the second leaves."""
+
+    def __init__(self) -> None:
+        self.signals = 0
+        self._listener: Callable[[], None] | None = None
+
+    def install(self) -> None:
+        """Listen for SIGTERM and SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def forward(self, listener: Callable[[], None]) -> None:
+        """Tell the stream of signals, those that came before included."""
+        self._listener = listener
+        for _ in range(self.signals):
+            listener()
+
+    def __call__(self) -> bool:
+        """Whether a signal came."""
+        return self.signals > 0
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.signals += 1
+        if self._listener is not None:
+            self._listener()
+
+
+def make_policy(settings: Settings) -> Policy:
+    """The policy of the settings; ConfigurationError lists every problem with its line."""
+    try:
+        return load_policy(settings.policy.path)
+    except PolicyError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def make_guard(settings: Settings, policy: Policy) -> Guard:
+    """The guard of the settings, not yet started."""
+    guard = settings.guard
+    options = GuardOptions(guard.model, guard.base_urls, dict(guard.settings))
+    try:
+        return create(guard.engine, options, policy)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def run(settings: Settings) -> int:
+    """Moderate until a signal; the exit code. Raises WorkerError."""
+    stop = Stop()
+    stop.install()
+    policy = make_policy(settings)
+    guard = make_guard(settings, policy)
+    if not startup.wait_for_broker(settings, stop):
+        return 0
+    report = startup.check(settings, policy)
+    report.raise_for_errors()
+    writer = make_writer(settings, policy, report.posts_max_bytes)
+    journal = Journal(settings.kafka.state_dir, settings.kafka.transactional_id)
+    judging = JudgingThread(lambda deliver: _build(settings, policy, guard, writer, journal, deliver))
+    publisher = _publisher(settings, report.posts_max_bytes)
+    try:
+        if judging.start(stop) and _initialised(publisher, stop):
+            _moderate(settings, judging, publisher, writer, stop)
+    finally:
+        judging.close()
+        journal.close()
+    return 0
+
+
+def make_writer(settings: Settings, policy: Policy, posts_max_bytes: int) -> OutcomeWriter:
+    """The writer of outcomes, for posts of at most posts_max_bytes."""
+    max_hit_bytes = posts_max_bytes + OUTCOME_ENVELOPE_BYTES - _HEADER_BYTES
+    return OutcomeWriter(settings.topics, policy, settings.kafka.group_id, max_hit_bytes)
+
+
+async def _build(
+    settings: Settings,
+    policy: Policy,
+    guard: Guard,
+    writer: OutcomeWriter,
+    journal: Journal,
+    deliver: Callable[[Delivery], None],
+) -> Pipeline:
+    try:
+        await guard.start()
+    except GuardError as error:
+        raise ConfigurationError(f"the guard {settings.guard.engine!r} cannot be loaded: {error}") from error
+    log.info("guard: %s, revision %s; policy: %s, version %s", guard.name, guard.revision, policy.name, policy.version)
+    fetcher = Fetcher(ObjectStore(settings.objects), settings.objects, guard.limits.max_pixels)
+    await fetcher.start()
+    judge = Judge(guard, settings.guard)
+    return Pipeline(judge, fetcher, writer, policy, journal, settings.batching, settings.guard, deliver)
+
+
+def _publisher(settings: Settings, posts_max_bytes: int) -> TransactionalPublisher | AtLeastOncePublisher:
+    config = producer_config(settings, posts_max_bytes)
+    if settings.kafka.delivery == "exactly-once":
+        return TransactionalPublisher(lambda: Producer(config), settings.kafka)
+
+    def make(on_delivery: Callable[[KafkaError | None, object], None]) -> Producer:
+        return Producer({**config, "on_delivery": on_delivery})
+
+    return AtLeastOncePublisher(make, settings.kafka)
+
+
+def _initialised(publisher: TransactionalPublisher | AtLeastOncePublisher, stop: Stop) -> bool:
+    """Wait until the broker has ended the transaction of the process before us. False if stopped meanwhile."""
+    turns = 0
+    while not publisher.ready:
+        if stop():
+            return False
+        publisher.step()
+        turns += 1
+        if turns % 100 == 0:
+            log.info("waiting for the broker to start the transactional producer")
+    return True
+
+
+def _moderate(
+    settings: Settings,
+    judging: JudgingThread,
+    publisher: TransactionalPublisher | AtLeastOncePublisher,
+    writer: OutcomeWriter,
+    stop: Stop,
+) -> None:
+    progress = Progress(settings.telemetry.status_interval_s)
+    stream = Stream(settings, publisher, judging, writer, progress)
+    config = consumer_config(settings)
+    if isinstance(publisher, AtLeastOncePublisher):
+        config["on_commit"] = publisher.on_commit
+    starts = StartOffsets(lambda: AdminClient(admin_config(settings)), settings.kafka)
+    source = Source(config, settings.topics.posts, starts, stream)
+    publisher.attach(source.consumer)
+    stop.forward(stream.stop)
+    log.info("moderating %s as group %s (%s)", settings.topics.posts, settings.kafka.group_id, settings.kafka.delivery)
+    stream.run(source)
