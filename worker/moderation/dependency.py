@@ -106,7 +106,7 @@ class Dependency:
     async def _check(self) -> bool:
         try:
             await self._probe()
-        except Exception as error:  # noqa: BLE001  whatever goes wrong in a probe means that the service is not usable
+        except Exception as error:  # whatever goes wrong in a probe, the service is of no use
             self._note_down(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
             return False
         self._note_up()

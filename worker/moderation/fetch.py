@@ -1,4 +1,4 @@
-"""The pictures of a post: fetched, decoded, within budget; a service that is down is waited for, a bad picture is named."""
+"""The pictures of a post: fetched and decoded within budget. What is down is waited for, bad pictures named."""
 
 import asyncio
 import time
@@ -50,9 +50,7 @@ class ImageSource(Protocol):
 
     async def start(self) -> None: ...
 
-    async def fetch(
-        self, images: Sequence[ImageReference], partition: Hashable
-    ) -> FetchedPost:
+    async def fetch(self, images: Sequence[ImageReference], partition: Hashable) -> FetchedPost:
         """One FetchedImage a reference, in order. Never raises for a bad picture; waits while a service is down."""
         ...
 
@@ -61,9 +59,7 @@ class ImageSource(Protocol):
 
 def image_limits(settings: ObjectSettings, guard_max_pixels: int) -> ImageLimits:
     """What is decoded under these settings for a guard that looks at guard_max_pixels a picture."""
-    return ImageLimits(
-        settings.max_pixels, guard_max_pixels, settings.max_frames, settings.formats
-    )
+    return ImageLimits(settings.max_pixels, guard_max_pixels, settings.max_frames, settings.formats)
 
 
 def refused(reason: Reason) -> FetchedImage:
@@ -107,9 +103,7 @@ class Fetcher:
         self._clock = clock
         self._max_backoff_s = max_backoff_s
         self._slots = asyncio.Semaphore(settings.concurrency)
-        self._threads = ThreadPoolExecutor(
-            settings.decode_threads, thread_name_prefix="decode"
-        )
+        self._threads = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
         self.budget = ImageBudget(settings.max_held_bytes, settings.max_held_pixels)
         self._dependencies = {
             bucket: Dependency(
@@ -135,13 +129,11 @@ class Fetcher:
             await dependency.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def fetch(
-        self, images: Sequence[ImageReference], partition: Hashable
-    ) -> FetchedPost:
+    async def fetch(self, images: Sequence[ImageReference], partition: Hashable) -> FetchedPost:
         """The first max_images pictures; those beyond are `too_many_images`, unfetched. See ImageSource.
 
-        Room for the whole post is asked for at once, in the order of the calls of a partition, and shrinks as sizes become
-        known. Cancellation and errors give it back.
+        Room for the whole post is asked for at once, in the order of the calls of a partition, and shrinks as sizes
+        become known. Cancellation and errors give it back.
         """
         wanted = images[: self._settings.max_images]
         if not wanted:
@@ -152,19 +144,14 @@ class Fetcher:
         try:
             holding = _Holding(grant, len(wanted))
             async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._image(image, index, holding))
-                    for index, image in enumerate(wanted)
-                ]
+                tasks = [group.create_task(self._image(image, index, holding)) for index, image in enumerate(wanted)]
         except BaseException:
             grant.release()
             raise
         beyond = [refused(Reason.TOO_MANY_IMAGES)] * (len(images) - len(wanted))
         return FetchedPost([task.result() for task in tasks] + beyond, grant)
 
-    async def _image(
-        self, reference: ImageReference, index: int, holding: _Holding
-    ) -> FetchedImage:
+    async def _image(self, reference: ImageReference, index: int, holding: _Holding) -> FetchedImage:
         try:
             data = await self._patiently(reference, partial(holding.set_bytes, index))
             decoded = await self._decoded(data)
@@ -175,20 +162,14 @@ class Fetcher:
         return FetchedImage(decoded.pictures, decoded.frames, None)
 
     async def _decoded(self, data: bytes) -> DecodedImage:
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, decode, data, self._limits
-        )
+        return await asyncio.get_running_loop().run_in_executor(self._threads, decode, data, self._limits)
 
-    async def _patiently(
-        self, reference: ImageReference, on_size: Callable[[int], None]
-    ) -> bytes:
+    async def _patiently(self, reference: ImageReference, on_size: Callable[[int], None]) -> bytes:
         """The object, through errors that pass. Raises ObjectRefused, also when only this object keeps failing."""
         patience = _Patience(self._settings.give_up_s, self._clock)
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(ObjectUnavailable),
-            wait=wait_random_exponential(
-                multiplier=FIRST_BACKOFF_S, max=self._max_backoff_s
-            ),
+            wait=wait_random_exponential(multiplier=FIRST_BACKOFF_S, max=self._max_backoff_s),
         )
         return await retrying(self._attempt, reference, on_size, patience)
 
@@ -213,7 +194,7 @@ class Fetcher:
 
 
 class _Patience:
-    """How long one object has been failing while its service answered. Time in which the service was down is excused."""
+    """How long one object has been failing while its service answered. Time it was down is excused."""
 
     def __init__(self, limit_s: float, clock: Callable[[], float]) -> None:
         self._limit_s = limit_s

@@ -46,7 +46,7 @@ class ObjectUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AccessProblem:
-    """Found at start-up. reachable False: S3 does not answer now, which may pass; True: somebody must change something."""
+    """Found at start-up. reachable False: no answer now, which may pass; True: somebody must change something."""
 
     bucket: str
     message: str
@@ -64,7 +64,7 @@ class _Bucket:
 
 
 class ObjectStore:
-    """S3 by obstore with boto3's credential chain. Lives on one event loop. obstore's own retries are off: ours decide."""
+    """S3 by obstore with boto3's credential chain. Lives on one event loop. obstore's retries are off: ours decide."""
 
     def __init__(self, settings: ObjectSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
@@ -104,7 +104,7 @@ class ObjectStore:
         return body
 
     async def probe(self, bucket: str) -> None:
-        """Return if S3 serves this bucket, judged by another object: one that was had before, else one that is not there.
+        """Return if S3 serves this bucket, judged by an object that was had before, else by one that is not there.
 
         After a run of AccessDenied only an object that can be read counts. Raises ObjectUnavailable.
         """
@@ -144,7 +144,7 @@ class ObjectStore:
                 if self._connection is None:
                     # Looking for credentials may read files and ask a metadata service.
                     self._connection = await asyncio.to_thread(Connection, self._settings)
-                known.store = known.store or self._connection.open(name)
+                known.store = self._connection.open(name)
             except NoCredentialsFound as error:
                 raise ObjectUnavailable(_NO_CREDENTIALS, str(error), dependency=True) from None
         return known.store

@@ -2,16 +2,20 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import boto3
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError
-from obstore.store import ClientConfig, S3Credential, S3Store
+from obstore.store import S3Store
 
 from worker.moderation.s3_errors import FENCE
 from worker.settings import ObjectSettings
+
+if TYPE_CHECKING:  # these exist in obstore's stubs only
+    from obstore.store import ClientConfig, S3Credential
 
 _FALLBACK_REGION = "us-east-1"
 # botocore renews what expires; obstore comes back for it this often (it keeps five minutes of distance to the end).
@@ -63,7 +67,7 @@ class Connection:
             credential_provider=self._provide,
         )
 
-    async def _provide(self) -> S3Credential:
+    async def _provide(self) -> "S3Credential":
         frozen = await asyncio.to_thread(self._credentials.get_frozen_credentials)
         return {
             "access_key_id": frozen.access_key or "",
@@ -82,12 +86,12 @@ class Connection:
         parts = urlsplit(self._endpoint)
         return urlunsplit(parts._replace(netloc=f"{bucket}.{parts.netloc}"))
 
-    def _client_options(self, bucket: str | None) -> ClientConfig:
+    def _client_options(self, bucket: str | None) -> "ClientConfig":
         """Timeouts, and the fence against redirects.
 
-        The HTTP client below obstore follows redirects and cannot be told not to. So every host but the endpoint's own is
-        sent through a proxy on port 0, where no connection can ever be made: a redirect ends there. A redirect to the same
-        host carries a signature for another path, which S3 refuses. It also keeps HTTP_PROXY out of the way.
+        The HTTP client below obstore follows redirects and cannot be told not to. So every host but the endpoint's own
+        is sent through a proxy on port 0, where no connection can ever be made: a redirect ends there. A redirect to
+        the same host carries a signature for another path, which S3 refuses. It also keeps HTTP_PROXY out of the way.
         """
         parts = urlsplit(self._endpoint)
         host = parts.hostname or ""
