@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import obstore
 from obstore.exceptions import BaseError
@@ -14,8 +15,11 @@ from obstore.store import S3Store
 from schemas.common import Reason
 from schemas.post import ImageReference, split_uri
 from worker.moderation.s3_connection import Connection, NoCredentialsFound
-from worker.moderation.s3_errors import ANSWERS, CREDENTIALS, MISCONFIGURED, Failure, failure_of, refusal_of
+from worker.moderation.s3_errors import ANSWERS, CREDENTIALS, MISCONFIGURED, REDIRECT, Failure, failure_of, refusal_of
 from worker.settings import ObjectSettings
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
 
 _LOG = logging.getLogger(__name__)
 
@@ -84,10 +88,10 @@ class ObjectStore:
         Raises ObjectRefused and ObjectUnavailable.
         """
         name, key = self._located(reference)
-        etag, version = _quoted(reference.etag), reference.version_id
+        options = _options(reference)
         store = await self._store(name)
         try:
-            answer = await obstore.get_async(store, key, options={"if_match": etag, "version": version})
+            answer = await obstore.get_async(store, key, options=options)
             size = int(answer.meta["size"])
             if size > self._settings.max_bytes:
                 raise ObjectRefused(Reason.IMAGE_TOO_LARGE)  # dropping the answer closes the connection unread
@@ -95,7 +99,7 @@ class ObjectStore:
                 on_size(size)
             body = (await answer.bytes_async()).to_bytes()
         except (BaseError, OSError) as error:
-            raise self._explained(name, key, error, store, version is not None, etag is not None) from None
+            raise self._explained(name, key, error, store, "version" in options, "if_match" in options) from None
         except ValueError:
             raise ObjectRefused(Reason.IMAGE_MISSING) from None  # obstore: no such key can exist
         if len(body) != size:
@@ -122,7 +126,7 @@ class ObjectStore:
         for bucket in self._settings.buckets:
             failure = await self._ask(bucket, SENTINEL_KEY)
             if failure is not None and failure.code not in ANSWERS:
-                lasting = failure.code in MISCONFIGURED or failure.code == _NO_CREDENTIALS
+                lasting = failure.code in MISCONFIGURED | {REDIRECT, _NO_CREDENTIALS}
                 problems.append(AccessProblem(bucket, f"bucket {bucket}: {failure.message}", lasting))
         return problems
 
@@ -192,13 +196,13 @@ class ObjectStore:
         raise ObjectUnavailable(_ACCESS_DENIED, message, dependency=True)
 
     async def _ask(self, bucket: str, key: str) -> Failure | None:
-        """GET the first byte of an object; None if it can be read. A HEAD would carry no S3 code."""
+        """GET an object and drop its body unread; None if it can be read. A HEAD would carry no S3 code."""
         try:
             store = await self._store(bucket)
         except ObjectUnavailable as error:
             return Failure(error.code, error.message)
         try:
-            await obstore.get_async(store, key, options={"range": (0, 1)})
+            await obstore.get_async(store, key)
         except (BaseError, OSError) as error:
             failure = failure_of(error, key)
             if failure.code in CREDENTIALS:
@@ -215,7 +219,12 @@ class ObjectStore:
                 known.store = None
 
 
-def _quoted(etag: str | None) -> str | None:
-    if etag is None or etag.startswith(('"', "W/")):
-        return etag
-    return f'"{etag}"'
+def _options(reference: ImageReference) -> "GetOptions":
+    options: GetOptions = {}
+    if reference.version_id is not None:
+        options["version"] = reference.version_id
+    if (etag := reference.etag) is not None:
+        if not (etag.isascii() and etag.isprintable()):  # no object has such an ETag, and no header can hold it
+            raise ObjectRefused(Reason.IMAGE_CHANGED)
+        options["if_match"] = etag if etag.startswith(('"', "W/")) else f'"{etag}"'
+    return options

@@ -43,10 +43,9 @@ MISCONFIGURED = CREDENTIALS | {
     "AccountProblem",
     "NotSignedUp",
     "CredentialsNotSupported",
-    REDIRECT,
 }
 # The service stands and knows the bucket, whatever it says about this object.
-ANSWERS = frozenset({"NoSuchKey", "NoSuchVersion", "AccessDenied", "InvalidRange", "PreconditionFailed"})
+ANSWERS = frozenset({"NoSuchKey", "NoSuchVersion", "AccessDenied"})
 
 _STATUS = re.compile(r" - Server returned non-2xx status code: (\d{3})")
 _CODE = re.compile(r"<Code>\s*([A-Za-z0-9._-]{1,100})\s*</Code>")
