@@ -1,1 +1,1 @@
-"""Teaches the embedded guard: rows, network, learning, export. Needs torch and transformers; nothing at run time imports it."""
+"""Teaches the embedded guard: rows, network, learning, export. Needs torch; nothing at run time imports it."""

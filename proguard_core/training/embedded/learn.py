@@ -43,7 +43,9 @@ def batches(encoded: list[Encoded], size: int, seed: int) -> Iterator[list[int]]
     while True:
         order = list(range(len(encoded)))
         chooser.shuffle(order)
-        chunks = [sorted(order[at : at + span], key=lambda row: len(encoded[row].ids)) for at in range(0, len(order), span)]
+        chunks = [
+            sorted(order[at : at + span], key=lambda row: len(encoded[row].ids)) for at in range(0, len(order), span)
+        ]
         made = [chunk[at : at + size] for chunk in chunks for at in range(0, len(chunk), size)]
         chooser.shuffle(made)
         yield from made

@@ -13,6 +13,7 @@ from proguard_core.training.embedded.rows import CODES, OTHER, Example
 from proguard_core.training.embedded.tokens import Encoded, pad
 
 Floats = NDArray[np.float64]
+KNOWN_KEPT = 0.95
 
 
 def logits_of(path: Path, encoded: list[Encoded], threads: int) -> Floats:
@@ -51,12 +52,13 @@ def fit_category_temperature(logits: Floats, wanted: NDArray[np.int64]) -> float
 
 
 def fit_novel_threshold(probabilities: Floats, wanted: NDArray[np.int64]) -> float:
-    """The probability of the best code that best parts risks the taxonomy has from risks it does not have (Youden's J)."""
-    best = probabilities[:, : CODES.index(OTHER)].max(1)
+    """The probability of the best code that KNOWN_KEPT of the risks that the taxonomy has reach.
+
+    The class `other` does the first parting; this bound only catches what resembles nothing that was taught.
+    """
     known = wanted != CODES.index(OTHER)
-    grid = np.arange(0.05, 0.95, 0.01)
-    gains = [(best[known] >= bound).mean() - (best[~known] >= bound).mean() for bound in grid]
-    return float(round(grid[int(np.argmax(gains))], 2))
+    best = probabilities[known, : CODES.index(OTHER)].max(1)
+    return float(np.quantile(best, 1.0 - KNOWN_KEPT))
 
 
 def label_figures(rows: list[Example], logits: Floats, head: int) -> dict[str, float]:
@@ -99,7 +101,9 @@ def calibration(rows: list[Example], logits: Floats) -> dict[str, float]:
     """Temperatures of the three heads and the threshold under which no listed code fits."""
     fitted: dict[str, float] = {}
     for name, head in (("request_temperature", REQUEST), ("response_temperature", RESPONSE)):
-        mine = [i for i, row in enumerate(rows) if row.unsafe is not None and (row.response is None) == (head == REQUEST)]
+        mine = [
+            i for i, row in enumerate(rows) if row.unsafe is not None and (row.response is None) == (head == REQUEST)
+        ]
         fitted[name] = fit_temperature(logits[mine, head], np.array([bool(rows[i].unsafe) for i in mine]))
     chosen, wanted = category_rows(rows)
     category = logits[chosen, FIRST_CATEGORY:]

@@ -1,4 +1,4 @@
-"""From the data folder to teaching examples: caps, labels, and codes of the taxonomy for the sources' own categories."""
+"""From the data folder to teaching examples: caps, labels, and codes of the taxonomy for the sources' categories."""
 
 import gzip
 import hashlib
@@ -47,7 +47,9 @@ class CategoryMap:
     def __init__(self, path: Path = HERE / "source_categories.yaml") -> None:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
         self._sources: dict[str, dict[str, str]] = loaded["sources"]
-        self._overrides = [(set(rule["when"]), re.compile(rule["pattern"], re.I), rule["code"]) for rule in loaded["overrides"]]
+        self._overrides = [
+            (set(rule["when"]), re.compile(rule["pattern"], re.I), rule["code"]) for rule in loaded["overrides"]
+        ]
         self._keywords = [(re.compile(pattern, re.I), code) for pattern, code in loaded["keywords"]]
         self._unlabelled: list[list[str]] = loaded["no_request_label"]
         self.caps: dict[str, int] = loaded["caps"]
@@ -110,7 +112,9 @@ def examples(rows: list[Row], categories: CategoryMap) -> list[Example]:
                 made.append(Example(row["source"], row["request"], None, label, category))
         if row["response_label"] is not None and row["response"]:
             unsafe = row["response_label"] == "unsafe"
-            made.append(Example(row["source"], row["request"] or "", row["response"], unsafe, index if unsafe else None))
+            made.append(
+                Example(row["source"], row["request"] or "", row["response"], unsafe, index if unsafe else None)
+            )
     return made
 
 

@@ -31,7 +31,7 @@ def load(path: Path) -> Tokenizer:
 
 def encode(tokenizer: Tokenizer, example: Example, length: int) -> Encoded:
     """At most `length` tokens: of a conversation, at most REQUEST_TOKENS_BEFORE_RESPONSE belong to the request."""
-    start, end = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    start, *_, end = tokenizer.encode("").ids
     request = tokenizer.encode(example.request[:CHARACTERS_KEPT], add_special_tokens=False).ids
     if example.response is None:
         ids = [start, *request[: length - 2], end]

@@ -1,0 +1,43 @@
+"""Whether a text is in the one language that the encoder knows, English. No model: scripts and small words.
+
+A text is not known when non-Latin letters make up SHARE of its letters or are at least MANY, or when it has more small
+words of another language than of English. Short Latin text without small words counts as English: names, tags, emoji.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from proguard_core.guards.embedded.words import load_words
+
+SHARE = 0.3
+MANY = 20
+FEWEST_SMALL_WORDS = 2
+
+_WORD = re.compile(r"[^\W\d_]+")
+_WORDS = load_words()
+_ENGLISH = frozenset(_WORDS["English"].split())
+_SMALL_WORDS = {name: frozenset(words.split()) - _ENGLISH for name, words in _WORDS["others"].items()}
+
+
+@lru_cache(maxsize=4096)
+def _is_latin(letter: str) -> bool:
+    return letter < "\u0250" or "LATIN" in unicodedata.name(letter, "")
+
+
+def speaks_english(text: str, hint: str | None = None) -> bool:
+    """Whether the guard may trust its score of this normalised text.
+
+    hint: the language that the post claims (BCP 47). A claim of another language counts unless the words are English.
+    """
+    letters = [letter for letter in text if letter.isalpha()]
+    foreign = sum(not _is_latin(letter) for letter in letters)
+    if foreign >= MANY or (letters and foreign / len(letters) >= SHARE):
+        return False
+    words = [word.lower() for word in _WORD.findall(text)]
+    english = sum(word in _ENGLISH for word in words)
+    other = max(sum(word in small for word in words) for small in _SMALL_WORDS.values())
+    if other >= FEWEST_SMALL_WORDS and other > english:
+        return False
+    claims_other = hint is not None and hint.lower() not in ("und", "mul") and not hint.lower().startswith("en")
+    return not claims_other or not letters or english >= FEWEST_SMALL_WORDS

@@ -1,0 +1,79 @@
+"""Text to token windows: nothing that a post says is left out, however long it is."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer
+
+OVERLAP = 32
+REQUEST_TOKENS_BEFORE_RESPONSE = 48
+LONGEST_WORD = 90
+_LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD}}}(?=\S)")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Token ids of one piece, special tokens included; type_ids are 0 for the request and 1 for the response."""
+
+    ids: list[int]
+    type_ids: list[int]
+
+
+def normalise(text: str) -> str:
+    """Compatibility forms folded, invisible characters dropped, endless words broken.
+
+    The tokenizer turns a word of more than 100 characters into one unknown token, which would hide what it says.
+    """
+    folded = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    return _LONG_WORD.sub(lambda found: found.group() + " ", folded)
+
+
+def pieces(ids: list[int], room: int, overlap: int = OVERLAP) -> Iterator[list[int]]:
+    """Slices of at most room ids that cover all of them; neighbours share overlap ids."""
+    if not 0 <= overlap < room:
+        raise ValueError(f"an overlap of {overlap} tokens does not fit into windows of {room}")
+    start = 0
+    while True:
+        yield ids[start : start + room]
+        if start + room >= len(ids):
+            return
+        start += room - overlap
+
+
+class Windows:
+    """Makes windows of at most `tokens` ids with one tokenizer."""
+
+    def __init__(self, tokenizer: Tokenizer, tokens: int) -> None:
+        self._tokenizer = tokenizer
+        self._tokens = tokens
+        self._first = _special(tokenizer, "[CLS]")
+        self._last = _special(tokenizer, "[SEP]")
+
+    def ids(self, text: str) -> list[int]:
+        """Token ids of a normalised text, without special tokens."""
+        found: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return found
+
+    def of_request(self, text: str) -> list[Window]:
+        """Windows over a request, at least one."""
+        made = [[self._first, *piece, self._last] for piece in pieces(self.ids(text), self._tokens - 2)]
+        return [Window(ids, [0] * len(ids)) for ids in made]
+
+    def of_response(self, request: str, response: str) -> list[Window]:
+        """Windows over a response, each behind the beginning of the request (which has windows of its own)."""
+        first = [self._first, *self.ids(request)[:REQUEST_TOKENS_BEFORE_RESPONSE], self._last]
+        made = []
+        for piece in pieces(self.ids(response), self._tokens - len(first) - 1):
+            second = [*piece, self._last]
+            made.append(Window(first + second, [0] * len(first) + [1] * len(second)))
+        return made
+
+
+def _special(tokenizer: Tokenizer, name: str) -> int:
+    found: int | None = tokenizer.token_to_id(name)
+    if found is None:
+        raise ValueError(f"the tokenizer has no {name}")
+    return found
