@@ -5,6 +5,7 @@ Order of precedence: what promises rest on (never the user's) > `[kafka.consumer
 """
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,7 +44,34 @@ _CLASSIC_ONLY_KEYS = (
 _MASK = "********"
 _SECRET_PARTS = ("password", "secret", "token", "jaas", "passphrase")
 
+_REPEATED_AFTER_S = 30.0
+_REMEMBERED_LINES = 1000
+_VARYING = re.compile(r"\(after [^)]*\)|0x[0-9a-f]+|\d+")
+
 logger = logging.getLogger("proguard.kafka")
+
+
+class _Repeats(logging.Filter):
+    """Lets a line through once in a while: a client without a broker says the same thing many times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether nothing of the same words, numbers apart, was said lately."""
+        if record.levelno >= logging.CRITICAL or record.levelno <= logging.DEBUG:
+            return True
+        words = _VARYING.sub("", record.getMessage())
+        if record.created - self._said.get(words, -_REPEATED_AFTER_S) < _REPEATED_AFTER_S:
+            return False
+        if len(self._said) >= _REMEMBERED_LINES:
+            self._said.clear()
+        self._said[words] = record.created
+        return True
+
+
+logger.addFilter(_Repeats())
 
 
 def is_secret(key: str) -> bool:
