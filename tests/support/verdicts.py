@@ -31,9 +31,8 @@ class Found:
         answered = Counter((each["source"]["partition"], each["source"]["offset"]) for each in self.verdicts)
         for message in self.dead_letters:
             headers = dict(message.headers() or [])
-            answered[
-                int(headers["__connect.errors.partition"] or b""), int(headers["__connect.errors.offset"] or b"")
-            ] += 1
+            place = [int(headers[f"__connect.errors.{name}"] or b"") for name in ("partition", "offset")]
+            answered[place[0], place[1]] += 1
         return answered
 
     def by_post(self) -> dict[str, dict[str, Any]]:
@@ -64,11 +63,14 @@ def find(config: ClientConfig, topics: TopicNames) -> Found:
         else:
             found.verdicts.append(orjson.loads(value))
             found.messages.append(message)
-    found.risks = [orjson.loads(message.value() or b"") for message in read_topic(config, topics.risks) if message.value()]
-    hits = read_topic(config, topics.retraining)
-    found.hits = [orjson.loads(message.value() or b"") for message in hits if message.value()]
+    found.risks = _values(read_topic(config, topics.risks))
+    found.hits = _values(read_topic(config, topics.retraining))
     found.dead_letters = read_topic(config, topics.dead_letters)
     return found
+
+
+def _values(messages: list[Message]) -> list[dict[str, Any]]:
+    return [orjson.loads(value) for message in messages if (value := message.value()) is not None]
 
 
 def wait_for(config: ClientConfig, topics: TopicNames, enough: Callable[[Found], bool], timeout_s: float = 60) -> Found:

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
+from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec  # type: ignore[attr-defined]
 
 from worker.settings import KafkaSettings
 
@@ -39,7 +39,10 @@ class StartOffsets:
     """Partitions that wait for a place to start, and those stopped because posts expired unread."""
 
     def __init__(
-        self, make_admin: Callable[[], AdminClient], settings: KafkaSettings, clock: Callable[[], float] = time.monotonic
+        self,
+        make_admin: Callable[[], AdminClient],
+        settings: KafkaSettings,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._make_admin = make_admin
         self._admin: AdminClient | None = None
@@ -69,7 +72,9 @@ class StartOffsets:
                 self._conclude(consumer, partition, lookup, starts)
         return starts
 
-    def _conclude(self, consumer: Consumer, partition: Partition, lookup: _Lookup, starts: list[TopicPartition]) -> None:
+    def _conclude(
+        self, consumer: Consumer, partition: Partition, lookup: _Lookup, starts: list[TopicPartition]
+    ) -> None:
         try:
             start = self._start(consumer, partition, lookup)
         except KafkaException as error:

@@ -81,6 +81,9 @@ class Stream:
         try:
             while not self._may_leave():
                 self.turn(source)
+        except BaseException:
+            self._close(list(self._tracks.values()))  # what broke must not be gone on with while leaving
+            raise
         finally:
             source.close()
             self._publisher.close()

@@ -66,6 +66,7 @@ class TransactionalPublisher:
         self._sent: list[Slot] = []
         self._last_commit = 0.0
         self._not_before = 0.0
+        self._begun_at = 0.0
         self._fenced_at: deque[float] = deque(maxlen=2)
         self._recovering = False
         self._commit_now = False
@@ -170,6 +171,7 @@ class TransactionalPublisher:
             self._producer.poll(0)
             return False
         self._producer.begin_transaction()
+        self._begun_at = self._clock()
         self.state = State.OPEN
         return True
 
@@ -215,7 +217,7 @@ class TransactionalPublisher:
     def _failed(self, error: KafkaError) -> None:
         if error.code() in _FORBIDDEN:
             raise ConfigurationError(
-                f"the broker refuses transactions of transactional.id {self._settings.transactional_id!r}: {error.str()}. "
+                f"the broker refuses transactions of {self._settings.transactional_id!r}: {error.str()}. "
                 'Grant the principal WRITE and DESCRIBE on it, or set kafka.delivery = "at-least-once"'
             )
         if error.fatal() or error.code() in _FENCED:
@@ -233,7 +235,9 @@ class TransactionalPublisher:
     def _recover(self, error: KafkaError) -> None:
         """A new producer with the same id. The guard and everything it said stay."""
         now = self._clock()
-        if error.code() in _FENCED:
+        # A process that was frozen finds its transaction ended by the broker, and the broker says it in the same words.
+        timed_out = now - self._begun_at >= self._settings.transaction_timeout_ms / 1000
+        if error.code() in _FENCED and not timed_out:
             self._fenced_at.append(now)
             if len(self._fenced_at) == 2 and now - self._fenced_at[0] < _FENCES_WITHIN_S:
                 raise FencedError(
