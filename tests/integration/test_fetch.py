@@ -233,7 +233,7 @@ async def test_whatever_is_wrong_with_the_service_is_waited_for(faulty: FaultyS3
 async def test_one_object_that_always_fails_is_unavailable_alone(faulty: FaultyS3, make: Make, bad: Answer) -> None:
     faulty.missing = Answer(body=pictures.jpeg(64, 64))
     faulty.objects["pics/bad"] = bad
-    fetcher = make(faulty.endpoint_url, timeout_s=1.0, give_up_s=1.2)
+    fetcher = make(faulty.endpoint_url, timeout_s=1.0, give_up_s=3.0)
     failing_post = asyncio.create_task(fetcher.fetch(refs("bad", "fine"), 0))
     others = await asyncio.wait_for(asyncio.gather(*(fetcher.fetch(refs(f"{at}"), 0) for at in range(10))), 20)
     assert [reasons(post) for post in others] == [[None]] * 10
