@@ -29,6 +29,7 @@ _PARTITIONS = 3
 _START_TIMEOUT_S = 15.0
 _REPLICATION = 1
 _PRODUCER = 0
+_NO_CONTROLLER = -1
 # A killed worker's partitions go to the next one after the session timeout; Kafka's default is 45 s.
 _SESSION_TIMEOUT_MS = 4_000
 _HEARTBEAT_MS = 300
@@ -119,6 +120,7 @@ def _library() -> ctypes.CDLL:
     library.rd_kafka_mock_cluster_new.argtypes = [pointer, number]
     library.rd_kafka_mock_cluster_bootstraps.restype = text
     library.rd_kafka_mock_cluster_bootstraps.argtypes = [pointer]
+    library.rd_kafka_mock_set_controller_id.argtypes = [pointer, ctypes.c_int32]
     library.rd_kafka_mock_topic_create.argtypes = [pointer, text, number, number]
     library.rd_kafka_mock_set_group_consumer_session_timeout_ms.argtypes = [pointer, number]
     library.rd_kafka_mock_set_group_consumer_heartbeat_interval_ms.argtypes = [pointer, number]
@@ -137,6 +139,8 @@ def _new_cluster(partitions: Mapping[str, int]) -> str:
     cluster = library.rd_kafka_mock_cluster_new(handle, 1)
     if not cluster:
         raise RuntimeError("librdkafka refused a mock cluster")
+    # It answers no admin request; without a controller clients know that at once instead of by a timeout.
+    library.rd_kafka_mock_set_controller_id(cluster, _NO_CONTROLLER)
     for name, count in partitions.items():
         if code := library.rd_kafka_mock_topic_create(cluster, name.encode(), count, _REPLICATION):
             raise RuntimeError(f"topic {name} could not be made: librdkafka's error {code}")

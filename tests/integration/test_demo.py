@@ -1,0 +1,101 @@
+"""`proguard demo` as a user runs it: on the embedded parts, on a real Kafka and S3, when it fails, and on Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.fixtures import TopicNames
+from tests.support.kafka_cluster import KafkaCluster
+from tests.support.s3_server import S3Server
+from worker.local.posts import load_samples
+
+COMMAND = [sys.executable, "-m", "worker.cli", "demo"]
+RECORDS = len(load_samples("b"))
+
+
+def run_demo(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env=os.environ | (environment or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+def assert_complete(result: subprocess.CompletedProcess[str]) -> None:
+    output = result.stdout
+    assert result.returncode == 0, output
+    assert f"{RECORDS} of {RECORDS} records answered" in output
+    assert "dead letters    1 (1 decode: not_json)" in output
+    assert "1 image_missing" in output
+    assert "erasures        1: p31" in output
+    risks = next(line for line in output.splitlines() if line.strip().startswith("new risks"))
+    assert int(risks.split()[2].rstrip(":")) >= 1
+    assert "p22" in risks
+
+
+@pytest.mark.timeout(240)
+def test_on_the_embedded_parts() -> None:
+    result = run_demo()
+    assert_complete(result)
+    assert "embedded, at-least-once" in result.stdout
+
+
+@pytest.mark.timeout(240)
+def test_on_a_real_kafka_and_s3(kafka: KafkaCluster, s3: S3Server, bucket: str, topic_names: TopicNames) -> None:
+    names = {
+        f"PROGUARD_TOPICS__{role.upper()}": getattr(topic_names, role)
+        for role in ("posts", "verdicts", "risks", "retraining", "reviews", "dead_letters")
+    }
+    arguments = ("--bootstrap-servers", kafka.bootstrap_servers, "--s3-endpoint", s3.endpoint_url, "--bucket", bucket)
+    result = run_demo(*arguments, environment=s3.environment | names)
+    assert_complete(result)
+    assert "yours, exactly-once" in result.stdout
+
+
+def test_a_worker_that_cannot_start_fails_the_demo_and_says_why() -> None:
+    result = run_demo(environment={"PROGUARD_GUARD__ENGINE": "no-such-engine"})
+    assert result.returncode == 1
+    assert "the worker ended with status 78" in result.stdout
+    assert "no-such-engine" in result.stdout
+
+
+def children_of(pid: int) -> set[int]:
+    found = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found |= {int(child) for child in (task / "children").read_text().split()}
+    return found
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_whatever_ends_the_demo_ends_its_children(sent: signal.Signals) -> None:
+    demo = subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert demo.stdout is not None
+        assert "guard is loading" in demo.stdout.readline()
+        children = children_of(demo.pid)
+        assert len(children) == 3, "broker, object store and worker"
+        demo.send_signal(sent)
+        assert demo.wait(30) == (-signal.SIGKILL if sent is signal.SIGKILL else 130)
+        deadline = time.monotonic() + 10
+        while any(map(is_running, children)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not any(map(is_running, children))
+    finally:
+        demo.kill()
+        demo.communicate()

@@ -1,0 +1,299 @@
+"""`proguard demo`: sample posts become verdicts as you watch, on embedded parts or on your own broker and S3."""
+
+import os
+import shlex
+import signal
+import sys
+import tempfile
+import time
+import uuid
+from collections import deque
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from worker.local.broker import LocalBroker, default_partitions
+from worker.local.child import Child
+from worker.local.objects import LocalObjects, make_bucket, s3_client
+from worker.local.outcomes import OutcomeReader
+from worker.local.pictures import make_pictures
+from worker.local.posts import PICTURE_PREFIX, Sample, load_samples
+from worker.local.table import Screen, summary
+from worker.local.tally import Coordinates, Tally
+from worker.settings import Settings, load
+
+DEADLINE_S = 120.0
+BUCKET = "proguard-demo"
+_INTERVAL_S = 0.12
+_READ_S = 0.05
+_LOG_LINES = 15
+_INTERRUPTED = 130
+
+
+class DemoFailed(Exception):
+    """The demo cannot go on; the text says why."""
+
+
+@dataclass
+class Stage:
+    """Everything that runs: where it is, and what is known of it."""
+
+    folder: Path
+    environment: dict[str, str]
+    s3: Any
+    bucket: str
+    own_broker: bool
+    started: float
+    worker: Child | None = None
+    shown: dict[Coordinates, tuple[str, str, str]] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+    first_verdict_s: float | None = None
+
+    @property
+    def log(self) -> Path:
+        """Where the worker and the servers write."""
+        return self.folder / "worker.log"
+
+
+def run(
+    bootstrap_servers: str | None = None,
+    s3_endpoint: str | None = None,
+    bucket: str = BUCKET,
+    keep: bool = False,
+    deadline_s: float = DEADLINE_S,
+    screen: Screen | None = None,
+) -> int:
+    """Show the sample posts becoming verdicts. Parts that are not given are started here and ended with us.
+
+    Returns 0 if every record got its answer within deadline_s seconds, 1 if not, 130 when interrupted. On a broker
+    of your own delivery is exactly-once and missing topics are made; S3 keys come from AWS_* as everywhere.
+    """
+    screen = screen or Screen()
+    started = time.monotonic()
+    signal.signal(signal.SIGTERM, _interrupt)
+    with ExitStack() as stack:
+        stage: Stage | None = None
+        try:
+            stage = _set_up(stack, bootstrap_servers, s3_endpoint, bucket, started)
+            stack.enter_context(screen)
+            return _play(stage, stack, screen, keep, deadline_s)
+        except (DemoFailed, KafkaException, RuntimeError, OSError) as error:
+            screen.say(f"The demo failed: {error}", "bold red")
+            for line in _last_lines(stage):
+                screen.say(f"  {line}", "dim")
+            return 1
+        except KeyboardInterrupt:
+            screen.say("Stopped.")
+            return _INTERRUPTED
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _set_up(stack: ExitStack, servers: str | None, endpoint: str | None, bucket: str, started: float) -> Stage:
+    """Start what is not given: both at once, then wait for each."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="proguard-demo-")))
+    broker = None if servers else LocalBroker(default_partitions(), folder / "broker.log")
+    objects = None if endpoint else LocalObjects(bucket, log=folder / "objects.log")
+    for part in (broker, objects):
+        if part is not None:
+            stack.callback(part.stop)
+            part.launch()
+    environment = _environment(broker.start() if broker else servers or "", folder, own_broker=broker is not None)
+    if objects is not None:
+        environment |= {"PROGUARD_OBJECTS__ENDPOINT_URL": objects.start()} | objects.environment
+        environment.pop("AWS_SESSION_TOKEN", None)
+        environment.pop("AWS_PROFILE", None)
+        client = objects.client()
+    else:
+        environment["PROGUARD_OBJECTS__ENDPOINT_URL"] = endpoint or ""
+        client = s3_client(endpoint)
+    environment["PROGUARD_OBJECTS__BUCKETS"] = f'["{bucket}"]'
+    return Stage(folder, environment, client, bucket, broker is not None, started)
+
+
+def _environment(servers: str, folder: Path, own_broker: bool) -> dict[str, str]:
+    """The worker's environment. On the embedded broker no Kafka setting of the user's may reach it."""
+    inherited = dict(os.environ)
+    if own_broker:
+        alien = ("PROGUARD_KAFKA__", "PROGUARD_TOPICS__", "PROGUARD_CONFIG")
+        inherited = {name: value for name, value in inherited.items() if not name.startswith(alien)}
+    wanted = {
+        "BOOTSTRAP_SERVERS": servers,
+        "GROUP_ID": f"proguard-demo-{uuid.uuid4().hex[:8]}",
+        "STATE_DIR": str(folder / "state"),
+        "DELIVERY": "at-least-once" if own_broker else "exactly-once",
+        # What others left on a topic of yours is not ours to judge.
+        "START_FROM": "earliest" if own_broker else datetime.now(UTC).isoformat(),
+    }
+    if own_broker:
+        wanted["GROUP_PROTOCOL"] = "consumer"
+    return inherited | {f"PROGUARD_KAFKA__{name}": value for name, value in wanted.items()}
+
+
+def _play(stage: Stage, stack: ExitStack, screen: Screen, keep: bool, deadline_s: float) -> int:
+    """Start the worker, send, show, sum up."""
+    if not stage.own_broker:
+        _create_topics(stage)
+    stage.worker = stack.enter_context(Child(_proguard("moderate"), stage.log, stage.environment))
+    screen.say(_where(stage))
+    settings = _settings(stage)
+    _upload(stage)
+    reader = OutcomeReader(settings)
+    stack.callback(reader.close)
+    screen.header()
+    complete = _stream(stage, settings, reader, screen, deadline_s)
+    screen.progress("")
+    _sum_up(stage, screen, complete, deadline_s)
+    if keep and complete:
+        _keep(stage, reader, screen)
+    return 0 if complete else 1
+
+
+def _proguard(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "worker.cli", *arguments]
+
+
+def _create_topics(stage: Stage) -> None:
+    child = Child(_proguard("topics", "create"), stage.log, stage.environment)
+    if code := child.process.wait():
+        raise DemoFailed(f"`proguard topics create` ended with {code}")
+    child.stop()
+
+
+def _settings(stage: Stage) -> Settings:
+    """The settings that the worker sees, for our own producer and reader."""
+    before = dict(os.environ)
+    try:
+        os.environ.clear()
+        os.environ.update(stage.environment)
+        return load()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _upload(stage: Stage) -> None:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        make_bucket(stage.s3, stage.bucket)
+        for path in make_pictures(stage.folder / "pictures"):
+            stage.s3.put_object(Bucket=stage.bucket, Key=PICTURE_PREFIX + path.name, Body=path.read_bytes())
+    except (BotoCoreError, ClientError) as error:
+        raise DemoFailed(f"the pictures could not be put into bucket {stage.bucket}: {error}") from error
+
+
+def _stream(stage: Stage, settings: Settings, reader: OutcomeReader, screen: Screen, deadline_s: float) -> bool:
+    """Send at a pace one can watch and show answers until all are there; False at the deadline."""
+    kafka = settings.kafka
+    producer = Producer(
+        {**kafka.client, **kafka.producer, "bootstrap.servers": kafka.bootstrap_servers, "linger.ms": 0}
+    )
+    waiting = deque(load_samples(stage.bucket))
+    total, next_at = len(waiting), time.monotonic()
+    deadline = next_at + deadline_s
+    while (now := time.monotonic()) < deadline:
+        if waiting and now >= next_at and _may_go(waiting[0], stage, len(producer)):
+            _send(producer, settings.topics.posts, waiting.popleft(), stage)
+            next_at = now + _INTERVAL_S
+        producer.poll(0)
+        _show(stage, reader, screen)
+        answered = stage.tally.answered
+        screen.progress(f"{total - len(waiting)} sent, {answered} answered of {total}")
+        if not waiting and answered == total:
+            return True
+        _check_worker(stage)
+    return False
+
+
+def _may_go(sample: Sample, stage: Stage, undelivered: int) -> bool:
+    """A tombstone waits until all else is answered, so that one sees what it erases."""
+    return sample.value is not None or not (undelivered or stage.tally.missing)
+
+
+def _send(producer: Producer, topic: str, sample: Sample, stage: Stage) -> None:
+    def delivered(error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            raise KafkaException(error)
+        place = (message.partition() or 0, message.offset() or 0)
+        stage.shown[place] = (sample.key, sample.modality, sample.shown)
+        stage.tally.sent(*place, sample.key, tombstone=sample.value is None)
+
+    producer.produce(topic, sample.value, key=sample.key, on_delivery=delivered)
+
+
+def _show(stage: Stage, reader: OutcomeReader, screen: Screen) -> None:
+    for arrival in reader.read(stage.tally, _READ_S):
+        if stage.first_verdict_s is None:
+            stage.first_verdict_s = time.monotonic() - stage.started
+        screen.row(arrival, stage.shown)
+
+
+def _check_worker(stage: Stage) -> None:
+    if stage.worker is not None and (code := stage.worker.returncode) is not None:
+        raise DemoFailed(f"the worker ended with status {code}; its last lines:")
+
+
+def _where(stage: Stage) -> str:
+    kind = "embedded, at-least-once" if stage.own_broker else "yours, exactly-once"
+    servers = stage.environment["PROGUARD_KAFKA__BOOTSTRAP_SERVERS"]
+    return (
+        f"Kafka {servers} ({kind}), S3 {stage.environment['PROGUARD_OBJECTS__ENDPOINT_URL']}; the guard is loading ..."
+    )
+
+
+def _sum_up(stage: Stage, screen: Screen, complete: bool, deadline_s: float) -> None:
+    screen.say("")
+    for line in summary(stage.tally):
+        screen.say(line)
+    if stage.first_verdict_s is not None:
+        screen.say(f"  first verdict   {stage.first_verdict_s:.1f} s after the start")
+    if complete:
+        screen.say("")
+        for line in _NEXT:
+            screen.say(line)
+        return
+    missing = ", ".join(stage.tally.missing[:10]) or "records were not sent"
+    screen.say(f"Not everything was answered within {deadline_s:.0f} s: {missing}", "bold red")
+    for line in _last_lines(stage):
+        screen.say(f"  {line}", "dim")
+
+
+_NEXT = (
+    "The records are on moderation.verdicts, moderation.risks, moderation.retraining and moderation.dead-letters.",
+    "Next: `proguard demo --keep` and `proguard send FILE.jsonl` from another terminal;",
+    "      `proguard judge FILE.jsonl` without Kafka; your own Kafka and S3: README.md.",
+)
+
+
+def _keep(stage: Stage, reader: OutcomeReader, screen: Screen) -> None:
+    """Go on showing verdicts until Ctrl-C."""
+    exports = stage.folder / "demo.env"
+    kept = {name: value for name, value in stage.environment.items() if name.startswith(("PROGUARD_", "AWS_"))}
+    exports.touch(mode=0o600)
+    exports.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in kept.items()))
+    screen.say(f"\nStill running. In another terminal: source {exports}; proguard send FILE.jsonl. Ctrl-C ends it.")
+    try:
+        while True:
+            _show(stage, reader, screen)
+            screen.progress(f"{len(stage.tally.verdicts)} verdicts so far")
+            _check_worker(stage)
+    except KeyboardInterrupt:
+        screen.say("Stopped.")
+
+
+def _last_lines(stage: Stage | None) -> list[str]:
+    if stage is None or not stage.log.exists():
+        return []
+    return stage.log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+
+
+if __name__ == "__main__":
+    sys.exit(run())

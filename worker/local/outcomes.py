@@ -1,0 +1,102 @@
+"""Reading the outcome topics for the demo: from now on, all partitions, without joining a group."""
+
+import uuid
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from schemas.dead_letter import DeadLetterHeaders
+from schemas.retraining_hit import RetrainingHit
+from schemas.risk import Risk
+from schemas.verdict import Verdict
+from worker.local.tally import Tally
+from worker.settings import Settings
+
+_TIMEOUT_S = 15.0
+_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """A null verdict: the post of this key is erased."""
+
+    key: str
+
+
+Arrival: TypeAlias = Verdict | DeadLetterHeaders | Erasure
+
+
+class OutcomeReader:
+    """Reads what is published after it was made. Only committed records, as every reader of these topics must."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises KafkaException if the broker or a topic is not there."""
+        self._topics = settings.topics
+        self._consumer = Consumer(
+            {
+                **settings.kafka.client,
+                "bootstrap.servers": settings.kafka.bootstrap_servers,
+                "group.id": f"proguard-demo-reader-{uuid.uuid4().hex[:8]}",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+            }
+        )
+        self._consumer.assign(
+            [self._from_now(topic, n) for topic in self._topics.outcomes for n in self._partitions(topic)]
+        )
+
+    def read(self, tally: Tally, timeout_s: float) -> list[Arrival]:
+        """Wait up to timeout_s for records, note them, return what is new and worth a row."""
+        arrivals = [self._note(message, tally) for message in self._consumer.consume(_BATCH, timeout_s)]
+        return [arrival for arrival in arrivals if arrival is not None]
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._consumer.close()
+
+    def _partitions(self, topic: str) -> list[int]:
+        found = self._consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
+        if found.error is not None:
+            raise KafkaException(found.error)
+        return sorted(found.partitions)
+
+    def _from_now(self, topic: str, partition: int) -> TopicPartition:
+        watermarks = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_S)
+        if watermarks is None:
+            raise TimeoutError(f"the broker did not say where {topic} ends within {_TIMEOUT_S:.0f} s")
+        return TopicPartition(topic, partition, watermarks[1])
+
+    def _note(self, message: Message, tally: Tally) -> Arrival | None:
+        if (error := message.error()) is not None:
+            raise KafkaException(error)
+        topic, value = message.topic(), message.value()
+        if topic == self._topics.dead_letters:
+            headers = dead_letter_headers(message)
+            return headers if tally.dead_letter(headers) else None
+        if value is None:
+            return self._note_erasure(topic, (message.key() or b"").decode(), tally)
+        if topic == self._topics.verdicts:
+            verdict = Verdict.model_validate_json(value)
+            return verdict if tally.verdict(verdict) else None
+        if topic == self._topics.risks:
+            risk = Risk.model_validate_json(value)
+            tally.risks[risk.risk_id] = risk
+        else:
+            hit = RetrainingHit.model_validate_json(value)
+            tally.hits[hit.risk_id] = hit
+        return None
+
+    def _note_erasure(self, topic: str | None, key: str, tally: Tally) -> Erasure | None:
+        if topic != self._topics.verdicts or key in tally.erased:
+            return None
+        tally.erased.add(key)
+        return Erasure(key)
+
+
+def dead_letter_headers(message: Message) -> DeadLetterHeaders:
+    """The error headers of a dead letter; later values win, so that ours beat those the record came with."""
+    headers: list[tuple[str, bytes | None]] = list(message.headers() or [])  # type: ignore[arg-type]
+    texts = {name: (value or b"").decode(errors="replace") for name, value in headers}
+    return DeadLetterHeaders.model_validate(texts)
