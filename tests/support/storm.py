@@ -25,6 +25,7 @@ from tests.support.worker_process import WorkerProcess
 _EDITED_EVERY = 7  # one post in so many repeats the id of an earlier one
 _LONGEST_STOP_S = 9.0
 _PAUSE_S = (0.5, 3.0)
+_EXITS_ALLOWED = 5
 
 
 @dataclass(slots=True)
@@ -154,6 +155,8 @@ class Storm:
         for worker in self.workers:
             if (code := worker.process.poll()) is not None:
                 self._report.exits.append(code)
+                if len(self._report.exits) > self._plan.faults + _EXITS_ALLOWED:
+                    raise RuntimeError(f"the workers do not stay up:\n{worker.log[-3000:]}")
                 worker.start()
 
     def _wait_for_end(self, deadline: float) -> None:
