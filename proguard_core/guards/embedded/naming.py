@@ -49,8 +49,8 @@ def subject(text: str, vocabulary: dict[str, int]) -> list[str]:
 def novel_name(text: str, nearest: str | None, probability: float, vocabulary: dict[str, int], policy: Policy) -> str:
     """A name of two to LONGEST words of letters that is no listed name or synonym.
 
-    nearest: the listed code that is closest, probability in [0, 1] how close; from LEAST_NEAR on it lends the name its kind
-    of harm. Near to minors the name takes no word of the post.
+    nearest: the listed code that is closest; probability in [0, 1]: how close. From LEAST_NEAR on it lends the name its
+    kind of harm. Near to minors the name takes no word of the post.
     """
     if nearest == MINORS:
         return MINORS_NAME

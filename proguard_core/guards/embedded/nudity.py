@@ -1,4 +1,4 @@
-"""Bare intimate parts in a picture, by nudenet's detector (MIT): its network is read, its OpenCV wrapper is not needed."""
+"""Bare intimate parts in a picture, by the network of nudenet (MIT); its OpenCV wrapper is not needed."""
 
 from importlib.resources import as_file, files
 

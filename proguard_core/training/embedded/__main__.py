@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from proguard_core.training.embedded.rows import teaching_examples
+from proguard_core.training.embedded.rows import Example, polish_examples, teaching_examples
 
 MODEL = Path(__file__).parents[2] / "guards" / "embedded" / "model"
 
@@ -18,7 +18,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--base", type=Path, required=True, help="the unzipped Maven jar of BGE-small-en-v1.5")
     parser.add_argument("--out", type=Path, default=MODEL, help="folder of the artefact")
     parser.add_argument("--work", type=Path, required=True, help="folder for weights and the fp32 export")
-    parser.add_argument("--stage", choices=("all", "learn", "export"), default="all")
+    parser.add_argument("--stage", choices=("all", "learn", "polish", "export"), default="all")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--max-minutes", type=float)
@@ -30,7 +30,7 @@ def main() -> None:
     import torch
 
     from proguard_core.training.embedded import network, tokens
-    from proguard_core.training.embedded.learn import Recipe, learn
+    from proguard_core.training.embedded.learn import Recipe, learn, polishing
 
     asked = arguments()
     given = {"steps": asked.steps, "seed": asked.seed, "max_minutes": asked.max_minutes}
@@ -38,21 +38,26 @@ def main() -> None:
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
     asked.work.mkdir(parents=True, exist_ok=True)
-    weights, done = asked.work / "weights.pt", asked.work / "steps.txt"
+    tokenizer = tokens.load(asked.base / network.BASE_TOKENIZER)
     model = network.GuardNetwork(network.base_encoder(asked.base / network.BASE_ONNX))
-    if asked.stage in ("all", "learn"):
-        rows = teaching_examples(asked.data, recipe.seed)
-        tokenizer = tokens.load(asked.base / network.BASE_TOKENIZER)
-        encoded = [tokens.encode(tokenizer, row, recipe.length) for row in rows]
+    public, polished = asked.work / "weights.pt", asked.work / "polished.pt"
+
+    def teach(taught: list[Example], how: Recipe, keep: Path) -> None:
+        encoded = [tokens.encode(tokenizer, row, how.length) for row in taught]
         print(
-            f"{len(rows)} examples, {sum(len(row.ids) for row in encoded) / len(rows):.0f} tokens on average",
-            flush=True,
+            f"{len(taught)} examples, {sum(len(row.ids) for row in encoded) / len(taught):.0f} tokens each", flush=True
         )
-        done.write_text(str(learn(model, rows, encoded, recipe, weights)))
+        keep.with_suffix(".steps").write_text(str(learn(model, taught, encoded, how, keep)))
+
+    if asked.stage in ("all", "learn"):
+        teach(teaching_examples(asked.data, recipe.seed), recipe, public)
+    if asked.stage in ("all", "polish"):
+        model.load_state_dict(torch.load(public))
+        teach(polish_examples(asked.data, recipe.seed), polishing(recipe), polished)
     if asked.stage in ("all", "export"):
         from proguard_core.training.embedded.artefact import write_artefact
 
-        model.load_state_dict(torch.load(weights))
+        model.load_state_dict(torch.load(polished))
         write_artefact(model, asked.data, asked.base, asked.out, asked.work, recipe)
 
 

@@ -29,7 +29,7 @@ def write_artefact(model: network.GuardNetwork, data: Path, base: Path, out: Pat
     }
     calibration = {**measure.calibration(held_out, results["int8"]), "tokens": recipe.length}
     _write(out / "calibration.json", {**calibration, "codes": list(rows.CODES)})
-    steps = (work / "steps.txt").read_text() if (work / "steps.txt").exists() else "interim"
+    steps = {path.stem: int(path.read_text()) for path in sorted(work.glob("*.steps"))}
     _write(
         out / "manifest.json",
         {

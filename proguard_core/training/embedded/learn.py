@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from proguard_core.training.embedded.tokens import Encoded, pad
 NO_CATEGORY = -100
 BATCHES_SORTED_TOGETHER = 50
 WARM_UP_STEPS = 150
+POLISHING_STEPS = 350
 SAVE_EVERY = 300
 
 
@@ -34,6 +35,11 @@ class Recipe:
     seed: int = 7
     threads: int = 2
     max_minutes: float = 45.0
+
+
+def polishing(recipe: Recipe) -> Recipe:
+    """The short second round: our own posts among replayed rows, at half the rate."""
+    return replace(recipe, steps=POLISHING_STEPS, encoder_rate=recipe.encoder_rate / 2, head_rate=recipe.head_rate / 2)
 
 
 def batches(encoded: list[Encoded], size: int, seed: int) -> Iterator[list[int]]:

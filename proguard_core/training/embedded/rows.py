@@ -16,6 +16,8 @@ TRAIN_FILES = ("train.jsonl.gz", "extra.jsonl.gz", "responses_jailbreakbench.jso
 DEV_FILE = "dev.jsonl.gz"
 OTHER = "other"
 PHRASE_REPEATS = 2
+OWN_SAFE, OWN_UNSAFE_REPEATS = 1200, 8
+REPLAYED = 9000
 
 Row = dict[str, Any]
 
@@ -135,6 +137,26 @@ def teaching_examples(folder: Path, seed: int) -> list[Example]:
     categories = CategoryMap()
     rows = [row for name in TRAIN_FILES for row in read_rows(folder / name)]
     return examples(capped(rows, categories.caps, seed), categories) + phrase_examples()
+
+
+def own_examples(seed: int, path: Path = HERE / "own_posts.yaml") -> list[Example]:
+    """Our own posts: OWN_SAFE filled templates, and every harmful statement OWN_UNSAFE_REPEATS times."""
+    loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    chooser = random.Random(seed)
+    made = []
+    for _ in range(OWN_SAFE):
+        filled = {slot: chooser.choice(values) for slot, values in loaded["slots"].items()}
+        made.append(Example("own-posts", chooser.choice(loaded["safe"]).format(**filled), None, False, None))
+    for code, statements in loaded["unsafe"].items():
+        for statement in statements:
+            made += [Example("own-posts", statement, None, True, CODES.index(code))] * OWN_UNSAFE_REPEATS
+    return made
+
+
+def polish_examples(folder: Path, seed: int) -> list[Example]:
+    """Our own posts among REPLAYED rows of what was taught before."""
+    replayed = random.Random(seed).sample(teaching_examples(folder, seed), REPLAYED)
+    return replayed + own_examples(seed)
 
 
 def dev_examples(folder: Path) -> list[Example]:

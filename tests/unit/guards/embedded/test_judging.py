@@ -1,0 +1,60 @@
+"""The worst finding decides; a doubt never becomes safe and never hides an unsafe part."""
+
+from proguard_core.guards.embedded.judging import Finding, Part, judgement
+from proguard_core.guards.embedded.placing import Place
+from schemas.common import CategoryKind, Outcome, Reason
+from tests.unit.guards.embedded.policies import policy
+
+LISTED = policy("C3", "C3S1", "C4", "C4S1")
+
+
+def finding(score: float, code: str | None = "C3S1", part: Part = Part.TEXT, threshold: float = 0.5) -> Finding:
+    return Finding(part, "a lottery of secrets", score, Place(code, code or "C4S1", 0.4, threshold))
+
+
+def test_all_below_their_thresholds_is_safe() -> None:
+    made = judgement([finding(0.2), finding(0.4)], None, False, {}, LISTED)
+    assert (made.outcome, made.request, made.response, made.score) == (Outcome.SAFE, Outcome.SAFE, None, 0.4)
+
+
+def test_the_score_that_reaches_its_threshold_is_unsafe() -> None:
+    made = judgement([finding(0.5)], None, False, {}, LISTED)
+    assert (made.outcome, made.category.kind, made.category.code) == (Outcome.UNSAFE, CategoryKind.KNOWN, "C3S1")
+
+
+def test_the_threshold_of_the_category_counts_not_the_highest_score() -> None:
+    made = judgement(
+        [finding(0.8, "C3S1", threshold=0.9), finding(0.4, "C4S1", threshold=0.3)], None, False, {}, LISTED
+    )
+    assert (made.outcome, made.category.code, made.score) == (Outcome.UNSAFE, "C4S1", 0.4)
+
+
+def test_a_doubt_leaves_a_harmless_post_undetermined_and_an_unsafe_one_unsafe() -> None:
+    doubted = judgement([finding(0.1)], Reason.NOT_JUDGEABLE, False, {}, LISTED)
+    assert (doubted.outcome, doubted.reason) == (Outcome.UNDETERMINED, Reason.NOT_JUDGEABLE)
+    unsafe = judgement([finding(0.9)], Reason.UNSUPPORTED_LANGUAGE, False, {}, LISTED)
+    assert (unsafe.outcome, unsafe.reason) == (Outcome.UNSAFE, None)
+
+
+def test_nothing_to_judge_is_never_safe() -> None:
+    assert judgement([], None, False, {}, LISTED).outcome is Outcome.UNDETERMINED
+
+
+def test_request_and_response_have_labels_of_their_own() -> None:
+    made = judgement([finding(0.1), finding(0.9, part=Part.RESPONSE)], None, True, {}, LISTED)
+    assert (made.request, made.response) == (Outcome.SAFE, Outcome.UNSAFE)
+
+
+def test_a_novel_risk_has_a_name_a_nearest_code_and_no_code() -> None:
+    made = judgement([finding(0.9, None)], None, False, {"lottery": 9000, "secrets": 8000}, LISTED).category
+    assert (made.kind, made.code, made.nearest, made.similarity) == (CategoryKind.NOVEL, None, "C4S1", 0.4)
+    assert made.name is not None
+    assert "lottery" in made.name.lower()
+
+
+def test_the_rationale_is_one_sentence_that_does_not_quote_the_post() -> None:
+    for findings, doubt in (([finding(0.9)], None), ([finding(0.1)], None), ([finding(0.1)], Reason.NOT_JUDGEABLE)):
+        said = judgement(findings, doubt, False, {}, LISTED).rationale
+        assert "lottery" not in said
+        assert said.endswith(".")
+        assert "\n" not in said

@@ -1,0 +1,48 @@
+"""Which texts the guard may trust its score of."""
+
+import pytest
+
+from proguard_core.guards.embedded.language import speaks_english
+
+ENGLISH = [
+    "The bakery opens at eight and the bread is still warm.",
+    "lol no way 😂😂",
+    "#sunset @beach",
+    "",
+    "Buy now!!! 50% off",
+    "My friend 李明 came to dinner, and we had a very good time with him",
+    "I ordered a crème brûlée in the café",
+    "Die Hard is on TV tonight, are you in?",
+]
+OTHER = [
+    "Heute scheint die Sonne und ich gehe mit dir in den Park.",
+    "Je vais au marché avec ma sœur pour acheter des pommes",
+    "Hoy vamos a la playa con los amigos",
+    "Сегодня хорошая погода",
+    "今天天气很好",
+    "صباح الخير يا أصدقاء",
+    "आज मौसम अच्छा है",
+    "Bugün hava çok güzel ve ben mutluyum",
+    "Selamat pagi, hari ini saya akan pergi ke pasar",
+]
+
+
+@pytest.mark.parametrize("text", ENGLISH)
+def test_english_and_wordless_texts_are_known(text: str) -> None:
+    assert speaks_english(text)
+
+
+@pytest.mark.parametrize("text", OTHER)
+def test_other_languages_and_scripts_are_not_known(text: str) -> None:
+    assert not speaks_english(text)
+
+
+def test_a_foreign_sentence_hidden_in_much_english_is_not_known() -> None:
+    assert not speaks_english("The weather is fine and we are happy. " * 30 + "Сегодня мы пойдём гулять")
+
+
+def test_a_claimed_language_counts_unless_the_words_are_english() -> None:
+    assert not speaks_english("Guten Morgen zusammen", "de")
+    assert speaks_english("The bread is still warm and it smells good", "de")
+    assert speaks_english("Guten", "en-GB")
+    assert speaks_english("🎉🎉", "de")
