@@ -7,6 +7,7 @@ import sys
 import threading
 import traceback
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, TextIO
 
@@ -34,13 +35,18 @@ def mask(text: str) -> str:
 
 
 def _trace(record: logging.LogRecord) -> str | None:
-    """The traceback of a record, without the message of its error unless at DEBUG: messages may quote a post."""
+    """At DEBUG the traceback of a record; otherwise only which error arose where: messages may quote a post."""
     if not record.exc_info or record.exc_info[0] is None:
         return None
     kind, error, trace = record.exc_info
     if logger.isEnabledFor(logging.DEBUG):
         return mask("".join(traceback.format_exception(kind, error, trace)))
-    return f"{''.join(traceback.format_tb(trace))}{kind.__qualname__}"
+    return f"{kind.__qualname__}{_place(trace)} (log level DEBUG shows more)"
+
+
+def _place(trace: TracebackType | None) -> str:
+    frames = traceback.extract_tb(trace)
+    return f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}, in {frames[-1].name}" if frames else ""
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -117,6 +123,11 @@ def set_up(level: Level = "INFO", form: Format = "auto") -> None:
     logging.captureWarnings(True)
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
+
+
+def unexpected(error: BaseException) -> None:
+    """Log an error that nobody expected and that ends the process."""
+    _uncaught(type(error), error, error.__traceback__)
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

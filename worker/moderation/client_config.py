@@ -162,6 +162,20 @@ def producer_config(
     return config
 
 
+def loader_config(settings: Settings, max_message_bytes: int, on_error: ErrorCallback | None = None) -> ClientConfig:
+    """Writes posts from the command line: idempotent, never transactional; max_message_bytes as in producer_config.
+
+    Every delivery is reported, since somebody counts them.
+    """
+    config = producer_config(settings, max_message_bytes, on_error)
+    for key in ("transactional.id", "transaction.timeout.ms"):
+        config.pop(key, None)
+    return config | {
+        "client.id": f"proguard-loader-{settings.kafka.hostname}",
+        "delivery.report.only.error": False,
+    }
+
+
 def admin_config(settings: Settings, on_error: ErrorCallback | None = None) -> ClientConfig:
     """Looks at topics and makes them."""
     return _base(settings, "admin", on_error)

@@ -1,0 +1,1 @@
+"""Bodies of the commands, imported only when they run: `--help` stays light."""

@@ -1,0 +1,102 @@
+"""`proguard config show | check`."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from worker.errors import EXIT_CONFIGURATION, ConfigurationError
+from worker.moderation.client_config import masked
+from worker.settings import Settings
+
+
+def show(settings: Settings) -> int:
+    """The settings in force as a TOML file that could be loaded again, but for its masked secrets."""
+    tables = masked(settings.model_dump(mode="json"))
+    print("\n".join(_toml(tables)), end="\n")
+    return 0
+
+
+def _toml(table: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """A table's own values first, then the tables below it, as TOML wants them."""
+    below = {key: value for key, value in table.items() if isinstance(value, Mapping)}
+    own = {key: value for key, value in table.items() if key not in below}
+    if path and (own or not below):
+        yield f"\n[{path}]"
+    for key, value in own.items():
+        # TOML has no null: what is not set is shown as a comment.
+        yield f"# {_key(key)} = (not set)" if value is None else f"{_key(key)} = {_value(value)}"
+    for key, value in below.items():
+        yield from _toml(value, f"{path}.{_key(key)}" if path else _key(key))
+
+
+def _key(key: str) -> str:
+    bare = key.replace("_", "").replace("-", "")
+    return key if bare.isalnum() and bare.isascii() else _text(key)
+
+
+def _text(text: str) -> str:
+    # A JSON string is a TOML basic string, but for DEL, and for surrogate pairs, which ensure_ascii would write.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, list):
+        return f"[{', '.join(_value(each) for each in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{_key(key)} = {_value(each)}' for key, each in value.items())} }}"
+    return json.dumps(value)
+
+
+def check(settings: Settings, online: bool, wait_s: float) -> int:
+    """Say what is wrong, on stderr, and what is right, on stdout. 78 if the worker could not run, 1 if none answers."""
+    print("settings: ok")
+    errors = _offline_errors(settings)
+    code = EXIT_CONFIGURATION if errors else 0
+    if online:
+        code = code or _check_online(settings, wait_s)
+    for error in errors:
+        print(f"error: {error}", file=sys.stderr)
+    return code
+
+
+def _offline_errors(settings: Settings) -> list[str]:
+    from worker.moderation.run import make_guard, make_policy
+
+    try:
+        policy = make_policy(settings)
+    except ConfigurationError as error:
+        return [f"policy: {line}" for line in str(error).splitlines()]
+    print(f"policy: ok ({policy.name}, version {policy.version}, {len(policy.codes)} codes)")
+    try:
+        guard = make_guard(settings, policy)
+    except ConfigurationError as error:
+        return [str(error)]
+    print(f"guard: ok ({guard.name}; not loaded)")
+    return []
+
+
+def _check_online(settings: Settings, wait_s: float) -> int:
+    from worker.moderation import startup
+    from worker.moderation.run import make_policy
+
+    deadline = time.monotonic() + wait_s
+
+    def stop() -> bool:
+        return time.monotonic() > deadline
+
+    if not startup.wait_for_broker(settings, stop):
+        print(f"error: no broker answers at {settings.kafka.bootstrap_servers}", file=sys.stderr)
+        return 1
+    report = startup.check(settings, make_policy(settings), stop)
+    for warning in report.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    for error in report.errors:
+        print(f"error: {error}", file=sys.stderr)
+    if report.errors:
+        return EXIT_CONFIGURATION
+    print("broker and S3: ok" + (", with warnings" if report.warnings else ""))
+    return 0
