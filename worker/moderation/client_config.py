@@ -62,7 +62,10 @@ class _Repeats(logging.Filter):
         """Whether nothing of the same words, numbers apart, was said lately."""
         if record.levelno >= logging.CRITICAL or record.levelno <= logging.DEBUG:
             return True
-        words = _VARYING.sub("", record.getMessage())
+        message = record.getMessage()
+        if message.startswith("FAIL ") and record.levelno >= logging.ERROR:
+            return False  # the error callback says the same
+        words = _VARYING.sub("", message)
         if record.created - self._said.get(words, -_REPEATED_AFTER_S) < _REPEATED_AFTER_S:
             return False
         if len(self._said) >= _REMEMBERED_LINES:

@@ -17,7 +17,7 @@ from confluent_kafka.admin._acl import AclOperation
 from proguard_core.policy.policy import Policy
 from worker import topics
 from worker.errors import ConfigurationError
-from worker.moderation.client_config import BROKER_MAX_MESSAGE_BYTES, log_error
+from worker.moderation.client_config import BROKER_MAX_MESSAGE_BYTES
 from worker.moderation.objects import ObjectStore
 from worker.settings import Settings
 
@@ -79,8 +79,6 @@ class Refusals:
                     f"no TLS connection to the broker: {error.str()}. Correct kafka.client.security.protocol or the "
                     "certificates in kafka.client.ssl.*"
                 )
-        else:
-            log_error(error)
 
     def raise_if_lasting(self) -> None:
         """ConfigurationError where waiting cannot help."""
