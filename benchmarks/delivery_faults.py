@@ -1,6 +1,6 @@
 """Two workers on a real three-broker Kafka under random kills and stops, with one broker killed and restarted.
 
-Usage: python -m benchmarks.delivery_faults [--posts 30000] [--faults 20] [--seed 1] [--rate 200] [--group-protocol classic]
+Usage: python -m benchmarks.delivery_faults [--posts 30000] [--faults 20] [--seed 1] [--group-protocol classic]
 Needs Java 17 and Maven (scripts/install-system-requirements.sh). Exit code 1 if a promise was broken.
 """
 
@@ -19,7 +19,9 @@ from tests.support.topics import TopicNames
 def main() -> int:
     """Run one storm and print what a read_committed reader saw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--posts", type=int, default=30_000, help="at least so many; more arrive until the faults are over")
+    parser.add_argument(
+        "--posts", type=int, default=30_000, help="at least so many; more arrive until the faults are over"
+    )
     parser.add_argument("--rate", type=int, default=200, help="posts a second")
     parser.add_argument("--faults", type=int, default=20, help="kills and stops of workers with posts in the guard")
     parser.add_argument("--seed", type=int, default=1)

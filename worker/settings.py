@@ -64,14 +64,17 @@ class KafkaSettings(Section):
         "earliest", description="Where a new group starts; an RFC 3339 time is allowed."
     )
     on_expired: Literal["stop", "continue"] = Field(
-        "stop", description="When posts expired before they were read: stop that partition, or go on from the first left."
+        "stop",
+        description="When posts expired before they were read: stop that partition, or go on from the first left.",
     )
     client: dict[str, str] = Field(default_factory=dict, description="librdkafka settings of every client.")
     consumer: dict[str, str] = Field(default_factory=dict, description="librdkafka settings of the consumer.")
     producer: dict[str, str] = Field(default_factory=dict, description="librdkafka settings of the producer.")
     hostname: str = Field(default_factory=socket.gethostname, description="Part of transactional.id.")
     slot: int = Field(0, ge=0, description="Distinguishes workers of one group on one host.")
-    state_dir: Path = Field(Path(".proguard-state"), description="Notes which posts were in the guard; survives a crash.")
+    state_dir: Path = Field(
+        Path(".proguard-state"), description="Notes which posts were in the guard; survives a crash."
+    )
     commit_interval_ms: int = Field(100, ge=1, le=10_000)
     transaction_timeout_ms: int = Field(15_000, ge=1_000)
     revoke_timeout_ms: int = Field(500, ge=1)
@@ -90,7 +93,9 @@ class KafkaSettings(Section):
     @classmethod
     def _unreserved(cls, table: dict[str, str]) -> dict[str, str]:
         if reserved := sorted(RESERVED_CLIENT_KEYS & table.keys()):
-            raise ValueError(f"{', '.join(reserved)} cannot be set here: delivery promises rest on it, or it has a key of its own")
+            raise ValueError(
+                f"{', '.join(reserved)} cannot be set here: delivery promises rest on it, or it has a key of its own"
+            )
         return table
 
     @field_validator("skip")
@@ -145,7 +150,7 @@ class TopicSettings(Section):
 
 
 class ObjectSettings(Section):
-    """Where pictures lie and how much of them is looked at. Keys come from the AWS_* environment, profiles or web identity."""
+    """Where pictures lie and how much of them is looked at. Keys come from AWS_*, profiles or web identity."""
 
     endpoint_url: str | None = None
     region: str | None = None
@@ -161,8 +166,12 @@ class ObjectSettings(Section):
     decode_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     connect_timeout_s: float = Field(3.0, gt=0)
     timeout_s: float = Field(30.0, gt=0, description="Of one fetch.")
-    give_up_s: float = Field(60.0, ge=0, description="After this, while S3 answers otherwise, the post is undetermined.")
-    forbidden_run: int = Field(20, ge=1, description="AccessDenied answers in a row that mean lost rights, not lost pictures.")
+    give_up_s: float = Field(
+        60.0, ge=0, description="After this, while S3 answers otherwise, the post is undetermined."
+    )
+    forbidden_run: int = Field(
+        20, ge=1, description="AccessDenied answers in a row that mean lost rights, not lost pictures."
+    )
     max_held_bytes: int = Field(512 * MEBIBYTE, ge=MEBIBYTE)
     max_held_pixels: int = Field(256_000_000, ge=1)
 
@@ -174,7 +183,9 @@ class GuardSettings(Section):
     model: str | None = None
     base_urls: tuple[str, ...] = ()
     settings: dict[str, Any] = Field(default_factory=dict, description="The engine's own keys.")
-    max_text_bytes: int = Field(65_536, ge=1, description="Text judged, in windows; what lies beyond is never called safe.")
+    max_text_bytes: int = Field(
+        65_536, ge=1, description="Text judged, in windows; what lies beyond is never called safe."
+    )
     timeout_s: float = Field(60.0, gt=0, description="Of one micro-batch.")
     max_attempts: int = Field(3, ge=1, description="Of one post alone, while the guard answers otherwise.")
 
@@ -215,7 +226,11 @@ class Settings(BaseSettings):
     """All settings. Build with `load`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PROGUARD_", env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
+        env_prefix="PROGUARD_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
     )
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
@@ -262,5 +277,7 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> S
 
 def describe(error: ValidationError, path: Path | None) -> str:
     """One line a wrong key, without the value, which may be a secret."""
-    lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors(include_input=False)]
+    lines = [
+        f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors(include_input=False)
+    ]
     return f"settings ({path or 'environment'}) are wrong:\n  " + "\n  ".join(lines)

@@ -1,4 +1,4 @@
-"""The one protocol that every guard keeps, whatever engine is behind it. Wrappers (cascade, cache, shadow) keep it too."""
+"""The one protocol that every guard keeps, whatever engine is behind it. Wrappers (cascade, cache, ...) keep it too."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -134,7 +134,8 @@ def test_law_1_ten_thousand_malformed_records(plain_stream: StreamUnderTest) -> 
 
 def _picture_posts(bucket: str, count: int) -> list[dict[str, Any]]:
     return [
-        {"post_id": f"picture-{number}", "images": [{"uri": f"s3://{bucket}/{number % 5}.jpg"}]} for number in range(count)
+        {"post_id": f"picture-{number}", "images": [{"uri": f"s3://{bucket}/{number % 5}.jpg"}]}
+        for number in range(count)
     ]
 
 

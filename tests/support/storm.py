@@ -1,6 +1,6 @@
 """Workers under random faults while posts arrive at a steady rate: nothing lost, nothing doubled, nothing reordered.
 
-A kill or stop counts only if the worker had posts in the guard at that moment: its journal tells, read while it is frozen.
+A kill or stop counts only if the worker had posts in the guard at that moment: its journal tells, while it is frozen.
 """
 
 import itertools
@@ -216,7 +216,9 @@ def _in_flight(worker: WorkerProcess) -> bool:
 
 
 def _lag(consumer: Consumer, topic: str) -> int:
-    partitions = [TopicPartition(topic, number) for number in consumer.list_topics(topic, timeout=20).topics[topic].partitions]
+    partitions = [
+        TopicPartition(topic, number) for number in consumer.list_topics(topic, timeout=20).topics[topic].partitions
+    ]
     committed = {place.partition: place.offset for place in consumer.committed(partitions, 20)}
     ends = {place.partition: consumer.get_watermark_offsets(place, 20)[1] for place in partitions}
     return sum(end - max(0, committed[number]) for number, end in ends.items())

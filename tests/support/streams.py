@@ -54,7 +54,7 @@ class StreamUnderTest:
         """What a reader sees now."""
         return find(self.config, self.topics)
 
-    def wait(self, enough: Callable[[Found], bool], timeout_s: float = 45) -> Found:
+    def wait(self, enough: Callable[[Found], object], timeout_s: float = 45) -> Found:
         """Until enough is there."""
         return wait_for(self.config, self.topics, enough, timeout_s)
 

@@ -73,7 +73,9 @@ def _values(messages: list[Message]) -> list[dict[str, Any]]:
     return [orjson.loads(value) for message in messages if (value := message.value()) is not None]
 
 
-def wait_for(config: ClientConfig, topics: TopicNames, enough: Callable[[Found], bool], timeout_s: float = 60) -> Found:
+def wait_for(
+    config: ClientConfig, topics: TopicNames, enough: Callable[[Found], object], timeout_s: float = 60
+) -> Found:
     """Read again and again until enough is there; AssertionError with what is there otherwise."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -60,7 +60,9 @@ class WorkerProcess:
         """Start (again), with the same settings unless they were changed."""
         environment = os.environ | self._environment | _environment(self.settings)
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(_COMMAND, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                _COMMAND, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
         return self
 
     def kill(self) -> None:

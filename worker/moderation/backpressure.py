@@ -57,5 +57,6 @@ class Backpressure:
 
     def _may_flow(self, track: PartitionTrack) -> bool:
         return all(
-            not resource.pressed or resource.held(track) <= resource.share * _LOW_WATERMARK for resource in self._resources
+            not resource.pressed or resource.held(track) <= resource.share * _LOW_WATERMARK
+            for resource in self._resources
         )

@@ -36,8 +36,12 @@ class Breaker:
                 f"{self._settings.max_run} failures in a row in {partition[0]}[{partition[1]}] (breaker.max_run)"
             )
             return False
-        if len(self._window) == self._window.maxlen and (self._failures + 1) > self._settings.max_ratio * len(self._window):
-            self.tripped = f"more than {self._settings.max_ratio:.0%} of {len(self._window)} records failed (breaker.max_ratio)"
+        if len(self._window) == self._window.maxlen and (self._failures + 1) > self._settings.max_ratio * len(
+            self._window
+        ):
+            self.tripped = (
+                f"more than {self._settings.max_ratio:.0%} of {len(self._window)} records failed (breaker.max_ratio)"
+            )
             return False
         self._runs[partition] = run
         self._record(failure=True)

@@ -1,7 +1,7 @@
 """Asks the guard about micro-batches and never gives up on the wrong one.
 
 A failure belongs to the guard while its canary question fails too: then the batch waits. It belongs to the batch when
-the canary is answered: then the batch is halved until the post at fault is alone, which is undetermined after a few tries.
+the canary is answered: then the batch is halved until the post at fault is alone, and undetermined after a few tries.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The records to publish for one source record: a verdict, maybe a risk and a retraining hit; or a dead letter; or erasures.
+"""The records to publish for one source record: verdict, maybe risk and retraining hit; or dead letter; or erasures.
 
 Written as plain dictionaries: a pydantic verdict would cost three times as much. A test holds them to the models.
 """
@@ -69,7 +69,9 @@ class OutcomeWriter:
         unsafe_novel = judged.assessment.outcome is Label.UNSAFE and category.kind is CategoryKind.NOVEL
         if unsafe_novel and not concerns_minors(category):
             risk = self._risk(identity, verdict, category)
-            hit_headers = self._headers(cloudevents.RETRAINING_HIT_TYPE, identity, judged.post.post_id, topic, now, headers)
+            hit_headers = self._headers(
+                cloudevents.RETRAINING_HIT_TYPE, identity, judged.post.post_id, topic, now, headers
+            )
             risk_headers = self._headers(cloudevents.RISK_TYPE, identity, judged.post.post_id, topic, now, headers)
             records.append((self._topics.risks, key, orjson.dumps(risk), risk_headers))
             records.append((self._topics.retraining, key, self._hit(risk, judged.post), hit_headers))
@@ -100,7 +102,12 @@ class OutcomeWriter:
         return Outcome(((self._topics.dead_letters, key, value, [*pairs(headers), *added]),), failure=True)
 
     def _verdict(self, identity: str, source: tuple[str, int, int], judged: Judged, now: str) -> dict[str, Any]:
-        post, assessment, coverage, category = judged.post, judged.assessment, judged.coverage, judged.assessment.category
+        post, assessment, coverage, category = (
+            judged.post,
+            judged.assessment,
+            judged.coverage,
+            judged.assessment.category,
+        )
         withheld = concerns_minors(category)
         action = self._policy.action(assessment.outcome, category.kind, category.code, category.nearest)
         if withheld:
@@ -158,7 +165,7 @@ class OutcomeWriter:
         }
 
     def _hit(self, risk: dict[str, Any], post: Post) -> bytes:
-        """The risk with its post, cut if its re-encoded form would not fit the topic: a hit must never block the stream."""
+        """The risk with its post, cut where it would not fit the topic: a hit must never block the stream."""
         # pydantic writes the post: it holds whatever JSON can say, integers of any length among it.
         hit = _with_post(risk, post, truncated=False)
         if len(hit) <= self._max_hit_bytes:

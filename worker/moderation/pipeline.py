@@ -1,7 +1,7 @@
 """From posts to outcomes, on an event loop of its own: fetch pictures, ask questions in micro-batches, assess.
 
-The stream's thread hands posts over in lists and collects outcomes in lists; nothing here touches Kafka. Text posts cost
-no task and no future each.
+The stream's thread hands posts over in lists and collects outcomes in lists; nothing here touches Kafka. A text post
+costs no task and no future.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from worker.settings import BatchingSettings, GuardSettings
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """One post on its way. token is whatever the sender wants back; cancelled turns it into nothing (partition gone)."""
+    """One post on its way. token is whatever the sender wants back; cancelled says that nobody waits any more."""
 
     token: object
     source: Coordinates

@@ -36,7 +36,7 @@ class Progress:
         if tripped is not None and (due or "breaker" not in self._alarmed):
             self._alarmed.add("breaker")
             log.error(
-                "intake is paused: %s. Nothing beyond is published or committed. Look at the dead letters and the guard, "
+                "intake is paused: %s. Nothing beyond is published or committed. Look at dead letters and guard, "
                 "then raise the limit, or name the records in kafka.skip, and restart",
                 tripped,
             )

@@ -13,6 +13,7 @@ from worker.moderation.starts import StartOffsets
 
 log = logging.getLogger(__name__)
 
+
 class AssignmentListener(Protocol):
     """What the stream does when partitions come and go. None of these may block longer than the revoke timeout."""
 

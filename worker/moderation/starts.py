@@ -17,6 +17,8 @@ from worker.settings import KafkaSettings
 log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
+_EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _COMMITTED_S = 0.05
 
 Partition = tuple[str, int]
@@ -90,8 +92,8 @@ class StartOffsets:
             self._admin = self._make_admin()
         timestamp = self._settings.start_timestamp_ms()
         return _Lookup(
-            self._ask(partition, OffsetSpec.earliest()),
-            self._ask(partition, OffsetSpec.latest()),
+            self._ask(partition, _EARLIEST),
+            self._ask(partition, _LATEST),
             None if timestamp is None else self._ask(partition, OffsetSpec.for_timestamp(timestamp)),
         )
 
