@@ -68,7 +68,7 @@ def test_law_2_a_clean_restart_judges_nothing_twice(stream: StreamUnderTest) -> 
 
 
 def test_law_2_recovery_asks_the_guard_nothing_again(plain_stream: StreamUnderTest) -> None:
-    """Frozen longer than the broker keeps a transaction open: a new producer, the same outcomes, no second judgement."""
+    """Frozen longer than the broker keeps a transaction open: a new producer publishes the same outcomes."""
     log = plain_stream.directory / "judged"
     settings = {"transaction_timeout_ms": 2000, "commit_interval_ms": 900}
     with plain_stream.worker(kafka=settings, guard={"settings": {"log_file": str(log)}}) as worker:

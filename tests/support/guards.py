@@ -31,7 +31,7 @@ _NOVEL = re.compile(r"novel:([a-z ]+)")
 
 
 class ScriptedGuard:
-    """settings: delay_ms, jitter_ms a batch (seed), down_file (unavailable while it exists), log_file (texts judged)."""
+    """settings: delay_ms, jitter_ms a batch (seed), down_file (unavailable while it is there), log_file (of texts)."""
 
     def __init__(self, options: GuardOptions) -> None:
         settings = options.settings

@@ -92,7 +92,7 @@ class AtLeastOncePublisher:
         self._sent = [slot for slot in self._sent if slot.offset >= committed.get(slot.track.key, -1)]
 
     def finish(self, tracks: Sequence[PartitionTrack], deadline: float) -> None:
-        """See Publisher. Runs inside a rebalance, where the asynchronous answer cannot arrive: commits synchronously."""
+        """See Publisher. Inside a rebalance no asynchronous answer can arrive, so it commits synchronously."""
         wanted = set(map(id, tracks))
         while any(id(slot.track) in wanted for slot in self._queue) or len(self._producer):
             if self._clock() >= deadline:

@@ -24,6 +24,8 @@ from worker.moderation.partitions import Outcome
 from worker.moderation.poison import Coordinates, Journal
 from worker.settings import BatchingSettings, GuardSettings
 
+_WATCH_S = 1.0
+
 
 @dataclass(slots=True, eq=False)
 class Work:
@@ -88,6 +90,8 @@ class Pipeline:
         self._running_alone = False
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._fetching: dict[Work, asyncio.Task[None]] = {}
+        self._watching: asyncio.TimerHandle | None = None
 
     def submit(self, works: Sequence[Work]) -> None:
         """Take posts over; call on the loop's thread."""
@@ -97,7 +101,8 @@ class Pipeline:
             elif self._journal.is_convicted(work.source):
                 self._refuse(work, Reason.GUARD_CRASHED)
             elif work.post.images:
-                self._spawn(self._fetch(work))
+                self._fetching[work] = self._spawn(self._fetch(work))
+                self._watch()
             else:
                 work.fetched_at = work.received
                 self._ask(work, ())
@@ -105,16 +110,30 @@ class Pipeline:
 
     async def close(self) -> None:
         """Cancel what is still running."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._watching):
+            if timer is not None:
+                timer.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _spawn(self, coroutine: Coroutine[object, object, None]) -> None:
+    def _watch(self) -> None:
+        """Look now and then for fetches that nobody waits for any more: they would hold memory while S3 is down."""
+        if self._watching is None and self._fetching:
+            self._watching = asyncio.get_running_loop().call_later(_WATCH_S, self._cancel_unwanted)
+
+    def _cancel_unwanted(self) -> None:
+        self._watching = None
+        for work, task in self._fetching.items():
+            if work.cancelled():
+                task.cancel()
+        self._watch()
+
+    def _spawn(self, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
+        return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -123,7 +142,10 @@ class Pipeline:
             asyncio.get_running_loop().call_exception_handler({"message": "pipeline", "exception": error})
 
     async def _fetch(self, work: Work) -> None:
-        work.fetched = await self._images.fetch(work.post.images, work.source[:2])
+        try:
+            work.fetched = await self._images.fetch(work.post.images, work.source[:2])
+        finally:
+            del self._fetching[work]
         work.fetched_at = self._clock()
         self._ask(work, work.fetched.images)
         self._pump()
@@ -153,7 +175,7 @@ class Pipeline:
             if wait > 0:
                 self._set_timer(wait)
                 return
-            batch = [asked for asked in self._batcher.take() if not asked.work.cancelled() or self._dropped(asked.work)]
+            batch = [asked for asked in self._batcher.take() if not self._dropped(asked.work)]
             if batch:
                 self._start(batch, alone=False)
 
