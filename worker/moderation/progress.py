@@ -22,7 +22,6 @@ class Progress:
         self.judged = 0
         self.erasures = 0
         self.dead_letters: Counter[str] = Counter()
-        self.joined = False
 
     def tick(
         self,

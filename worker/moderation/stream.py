@@ -107,7 +107,6 @@ class Stream:
             track = PartitionTrack(partition.topic, partition.partition, self._incarnations, paused=paused)
             self._tracks[track.key] = track
         log.info("assigned: %s", _names(partitions))
-        self._progress.joined = True
         return paused
 
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
