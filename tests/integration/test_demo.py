@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fixtures import TopicNames
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.s3_server import S3Server
-from worker.local.posts import load_samples
+from tests.support.topics import TopicNames
+from worker.local.posts import read_lines
 
 COMMAND = [sys.executable, "-m", "worker.cli", "demo"]
-RECORDS = len(load_samples("b"))
+RECORDS = len(read_lines()) + 1  # the tombstone
 
 
 def run_demo(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -13,18 +13,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from worker.commands.posts_file import PictureNotFound
+from worker.commands.send import Uploader, s3_client
+from worker.errors import WorkerError
 from worker.local.broker import LocalBroker, default_partitions
 from worker.local.child import Child
-from worker.local.objects import LocalObjects, make_bucket, s3_client
+from worker.local.objects import LocalObjects, make_bucket
 from worker.local.outcomes import OutcomeReader
 from worker.local.pictures import make_pictures
-from worker.local.posts import PICTURE_PREFIX, Sample, load_samples
+from worker.local.posts import Sample, load_samples
 from worker.local.table import Screen, summary
 from worker.local.tally import Coordinates, Tally
+from worker.moderation.client_config import BROKER_MAX_MESSAGE_BYTES, loader_config
 from worker.settings import Settings, load
 
 DEADLINE_S = 120.0
@@ -45,7 +48,7 @@ class Stage:
 
     folder: Path
     environment: dict[str, str]
-    s3: Any
+    objects: LocalObjects | None
     bucket: str
     own_broker: bool
     started: float
@@ -82,7 +85,7 @@ def run(
             stage = _set_up(stack, bootstrap_servers, s3_endpoint, bucket, started)
             stack.enter_context(screen)
             return _play(stage, stack, screen, keep, deadline_s)
-        except (DemoFailed, KafkaException, RuntimeError, OSError) as error:
+        except (DemoFailed, WorkerError, KafkaException, RuntimeError, OSError) as error:
             screen.say(f"The demo failed: {error}", "bold red")
             for line in _last_lines(stage):
                 screen.say(f"  {line}", "dim")
@@ -110,12 +113,10 @@ def _set_up(stack: ExitStack, servers: str | None, endpoint: str | None, bucket:
         environment |= {"PROGUARD_OBJECTS__ENDPOINT_URL": objects.start()} | objects.environment
         environment.pop("AWS_SESSION_TOKEN", None)
         environment.pop("AWS_PROFILE", None)
-        client = objects.client()
     else:
         environment["PROGUARD_OBJECTS__ENDPOINT_URL"] = endpoint or ""
-        client = s3_client(endpoint)
     environment["PROGUARD_OBJECTS__BUCKETS"] = f'["{bucket}"]'
-    return Stage(folder, environment, client, bucket, broker is not None, started)
+    return Stage(folder, environment, objects, bucket, broker is not None, started)
 
 
 def _environment(servers: str, folder: Path, own_broker: bool) -> dict[str, str]:
@@ -144,11 +145,11 @@ def _play(stage: Stage, stack: ExitStack, screen: Screen, keep: bool, deadline_s
     stage.worker = stack.enter_context(Child(_proguard("moderate"), stage.log, stage.environment))
     screen.say(_where(stage))
     settings = _settings(stage)
-    _upload(stage)
+    samples = _samples(stage, settings)
     reader = OutcomeReader(settings)
     stack.callback(reader.close)
     screen.header()
-    complete = _stream(stage, settings, reader, screen, deadline_s)
+    complete = _stream(stage, samples, settings, reader, screen, deadline_s)
     screen.progress("")
     _sum_up(stage, screen, complete, deadline_s)
     if keep and complete:
@@ -179,24 +180,34 @@ def _settings(stage: Stage) -> Settings:
         os.environ.update(before)
 
 
-def _upload(stage: Stage) -> None:
+def _samples(stage: Stage, settings: Settings) -> list[Sample]:
+    """Draw the pictures, put them into the bucket, and return the records that speak of them."""
     from botocore.exceptions import BotoCoreError, ClientError
 
+    client = stage.objects.client() if stage.objects else s3_client(settings.objects)
+    folder = stage.folder / "pictures"
+    make_pictures(folder)
+    uploader = Uploader(client, stage.bucket, folder)
+
+    def reference(name: str) -> str:
+        try:
+            return uploader.reference(name)
+        except PictureNotFound:  # one is missing on purpose
+            return f"s3://{stage.bucket}/{name}"
+
     try:
-        make_bucket(stage.s3, stage.bucket)
-        for path in make_pictures(stage.folder / "pictures"):
-            stage.s3.put_object(Bucket=stage.bucket, Key=PICTURE_PREFIX + path.name, Body=path.read_bytes())
-    except (BotoCoreError, ClientError) as error:
+        make_bucket(client, stage.bucket)
+        return load_samples(reference)
+    except (BotoCoreError, ClientError, WorkerError) as error:
         raise DemoFailed(f"the pictures could not be put into bucket {stage.bucket}: {error}") from error
 
 
-def _stream(stage: Stage, settings: Settings, reader: OutcomeReader, screen: Screen, deadline_s: float) -> bool:
+def _stream(
+    stage: Stage, samples: list[Sample], settings: Settings, reader: OutcomeReader, screen: Screen, deadline_s: float
+) -> bool:
     """Send at a pace one can watch and show answers until all are there; False at the deadline."""
-    kafka = settings.kafka
-    producer = Producer(
-        {**kafka.client, **kafka.producer, "bootstrap.servers": kafka.bootstrap_servers, "linger.ms": 0}
-    )
-    waiting = deque(load_samples(stage.bucket))
+    producer = Producer({**loader_config(settings, BROKER_MAX_MESSAGE_BYTES), "linger.ms": 0})
+    waiting = deque(samples)
     total, next_at = len(waiting), time.monotonic()
     deadline = next_at + deadline_s
     while (now := time.monotonic()) < deadline:

@@ -112,8 +112,8 @@ class LocalObjects:
         self.stop()
 
 
-def s3_client(endpoint_url: str | None, access_key: str | None = None, secret_key: str | None = None) -> Any:
-    """A boto3 client with short timeouts and no hidden retries; without keys, boto3's own chain finds them."""
+def s3_client(endpoint_url: str, access_key: str, secret_key: str) -> Any:
+    """A boto3 client with short timeouts and no hidden retries."""
     import boto3
     from botocore.config import Config
 
@@ -122,7 +122,7 @@ def s3_client(endpoint_url: str | None, access_key: str | None = None, secret_ke
         endpoint_url=endpoint_url,
         aws_access_key_id=access_key,
         aws_secret_access_key=secret_key,
-        region_name=REGION if access_key else None,
+        region_name=REGION,
         config=Config(
             connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}
         ),

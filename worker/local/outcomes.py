@@ -11,6 +11,7 @@ from schemas.retraining_hit import RetrainingHit
 from schemas.risk import Risk
 from schemas.verdict import Verdict
 from worker.local.tally import Tally
+from worker.moderation.client_config import reader_config
 from worker.settings import Settings
 
 _TIMEOUT_S = 15.0
@@ -33,16 +34,8 @@ class OutcomeReader:
     def __init__(self, settings: Settings) -> None:
         """Raises KafkaException if the broker or a topic is not there."""
         self._topics = settings.topics
-        self._consumer = Consumer(
-            {
-                **settings.kafka.client,
-                "bootstrap.servers": settings.kafka.bootstrap_servers,
-                "group.id": f"proguard-demo-reader-{uuid.uuid4().hex[:8]}",
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "error",
-            }
-        )
+        group = f"proguard-demo-reader-{uuid.uuid4().hex[:8]}"
+        self._consumer = Consumer(reader_config(settings, group))
         self._consumer.assign(
             [self._from_now(topic, n) for topic in self._topics.outcomes for n in self._partitions(topic)]
         )

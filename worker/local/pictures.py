@@ -32,7 +32,6 @@ def text_picture(text: str, paper: Colour = _PAPER, ink: Colour = _INK) -> Image
     """A placard of 640 x 400: the text in large letters, wrapped and centred. Latin letters only."""
     image = Image.new("RGB", (WIDTH, HEIGHT), paper)
     draw = ImageDraw.Draw(image)
-    draw.rectangle((12, 12, WIDTH - 13, HEIGHT - 13), outline=ink, width=4)
     draw.multiline_text(
         (WIDTH / 2, HEIGHT / 2),
         "\n".join(textwrap.wrap(text, _CHARACTERS_A_LINE)),

@@ -1,12 +1,15 @@
 """The sample posts of the demo: what each line of samples/posts.jsonl becomes as a record on the stream."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from worker.commands.posts_file import with_references
+
 ERASED = "p31"
-PICTURE_PREFIX = "demo/"
+BROKEN_KEY = "broken-app"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +22,12 @@ class Sample:
     shown: str = ""
 
 
-def load_samples(bucket: str) -> list[Sample]:
-    """All sample records in the order in which they are sent; pictures become references into the bucket.
+def load_samples(reference: Callable[[str], str]) -> list[Sample]:
+    """All sample records in the order in which they are sent. reference makes the URI of a picture from its file name.
 
     A line that is no JSON goes out as it stands. The tombstone comes last, long after the post it erases.
     """
-    samples = [_sample(line, bucket) for line in read_lines()]
+    samples = [_sample(line, reference) for line in read_lines()]
     return [*samples, Sample(key=ERASED, value=None, modality="", shown="(the author deletes this post)")]
 
 
@@ -33,15 +36,13 @@ def read_lines() -> list[bytes]:
     return resources.files("worker.local").joinpath("samples/posts.jsonl").read_bytes().splitlines()
 
 
-def _sample(line: bytes, bucket: str) -> Sample:
-    try:
-        post: dict[str, Any] = json.loads(line)
-    except ValueError:
-        return Sample(key="broken-app", value=line, modality="", shown=line.decode(errors="replace"))
+def _sample(line: bytes, reference: Callable[[str], str]) -> Sample:
+    value, post_id = with_references(line, reference)
+    if post_id is None:
+        return Sample(key=BROKEN_KEY, value=value, modality="", shown=value.decode(errors="replace"))
+    post: dict[str, Any] = json.loads(line)
     names = [image["path"] for image in post.get("images", [])]
-    if names:
-        post["images"] = [{"uri": f"s3://{bucket}/{PICTURE_PREFIX}{name}"} for name in names]
     said = " / ".join(post[field] for field in ("text", "response") if field in post)
     shown = " ".join([said, *(f"[{name}]" for name in names)]).strip()
     modality = "text" if not names else "text-image" if said else "image"
-    return Sample(post["post_id"], json.dumps(post, ensure_ascii=False).encode(), modality, shown)
+    return Sample(post_id, value, modality, shown)

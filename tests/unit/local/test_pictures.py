@@ -29,9 +29,11 @@ def test_the_animation_has_frames_that_differ(tmp_path: Path) -> None:
         assert ImageChops.difference(first, image.convert("RGB")).getbbox() is not None
 
 
-def test_text_stays_inside_its_frame() -> None:
+def test_text_stays_inside_its_picture() -> None:
     image = text_picture("Immigrants are vermin. Get out of our town or we will make you.", (255, 255, 255), (0, 0, 0))
-    border = Image.new("RGB", image.size, (255, 255, 255))
-    border.paste(image.crop((20, 20, 620, 380)), (20, 20))
-    outside = ImageChops.difference(image, border).crop((17, 17, 623, 383)).getbbox()
-    assert outside is None
+    box = ImageChops.invert(image).getbbox()
+    assert box is not None
+    assert box[0] > 10
+    assert box[1] > 10
+    assert box[2] < 630
+    assert box[3] < 390
