@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from proguard_core.guards.protocol import NO_CATEGORY, Category, GuardLimits, GuardRequest, Judgement, Picture
-from proguard_core.policy.policy import Policy
+from proguard_core.policy.policy import SEXUAL, Policy, concerns_minors
 from schemas.common import CategoryKind, Outcome, Reason
 from schemas.post import Post
 
@@ -94,7 +94,8 @@ def windows(text: str, size: int, cap: int) -> tuple[list[str], int]:
         if stop <= start:  # a window smaller than one character cannot advance
             break
         pieces.append(data[start:stop].decode("utf-8", "surrogatepass"))
-        start = max(_boundary(data, stop - overlap), start + 1)
+        back = _boundary(data, stop - overlap)
+        start = back if back > start else stop  # a window of few characters has no room to overlap
     return pieces, stop
 
 
@@ -171,7 +172,7 @@ def follow_up(question: Question, judgement: Judgement) -> Question | None:
     Text-image prompts list main categories only; the subcategory decides whether the law on minors applies.
     """
     request = question.request
-    if request.picture is None or not (request.text or request.response) or judgement.category.code != "C11":
+    if request.picture is None or not (request.text or request.response) or judgement.category.code != SEXUAL:
         return None
     return Question(GuardRequest("", None, request.picture, request.language), question.image)
 
@@ -201,9 +202,19 @@ def combine(plan: Plan, questions: Sequence[Question], judgements: Sequence[Judg
 
 
 def _badness(judgement: Judgement) -> tuple[int, int, float]:
-    # A subcategory (C11S1) says more than its category (C11), so it wins among the unsafe.
-    level = 0 if judgement.category.code and "S" in judgement.category.code else 1
-    return _WORST_FIRST[judgement.outcome], level, -(judgement.score or 0.0)
+    return _WORST_FIRST[judgement.outcome], _level(judgement.category), -(judgement.score or 0.0)
+
+
+def _level(category: Category) -> int:
+    """Order among the unsafe: minors hide no worse; a subcategory (C3S1) says more than its category (C3).
+
+    Whatever may concern minors comes before a nameless risk: the post's content would be published with that one.
+    """
+    if concerns_minors(category.kind, category.code, category.nearest):
+        return 0
+    if category.code and "S" in category.code:
+        return 1
+    return 2 if category.code == SEXUAL else 3
 
 
 def _worst_label(labels: Sequence[Outcome | None]) -> Outcome | None:

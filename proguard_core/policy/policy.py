@@ -6,6 +6,12 @@ from functools import cached_property
 from schemas.common import Action, CategoryKind, Outcome
 
 MINORS = "C11S1"
+SEXUAL = "C11"
+
+
+def concerns_minors(kind: CategoryKind, code: str | None, nearest: str | None) -> bool:
+    """Whether content must go nowhere: minors, or a nameless risk close to them or to the category around them."""
+    return code == MINORS or (kind is CategoryKind.NOVEL and nearest in {MINORS, SEXUAL})
 
 
 @dataclass(frozen=True, slots=True)

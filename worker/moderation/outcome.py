@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from proguard_core.guards.protocol import Category
-from proguard_core.policy.policy import MINORS, Policy
+from proguard_core.policy.policy import MINORS, Policy, concerns_minors
 from proguard_core.questions import Assessment, Coverage
 from schemas import cloudevents
 from schemas.common import SCHEMA_VERSION, CategoryKind
@@ -26,7 +26,6 @@ from worker.settings import TopicSettings
 
 Headers = dict[str, str | bytes | None] | list[tuple[str, str | bytes | None]] | None
 
-_SEXUAL = "C11"
 # Room for our own fields in a retraining hit: what `topics create` grants beyond the posts' limit.
 HIT_OVERHEAD_BYTES = 64 * 1024
 
@@ -67,7 +66,7 @@ class OutcomeWriter:
         records: list[OutcomeRecord] = [(self._topics.verdicts, key, orjson.dumps(verdict), common)]
         category = judged.assessment.category
         unsafe_novel = judged.assessment.outcome is Label.UNSAFE and category.kind is CategoryKind.NOVEL
-        if unsafe_novel and not concerns_minors(category):
+        if unsafe_novel and not concerns_minors(category.kind, category.code, category.nearest):
             risk = self._risk(identity, verdict, category)
             hit_headers = self._headers(
                 cloudevents.RETRAINING_HIT_TYPE, identity, judged.post.post_id, topic, now, headers
@@ -102,13 +101,8 @@ class OutcomeWriter:
         return Outcome(((self._topics.dead_letters, key, value, [*pairs(headers), *added]),), failure=True)
 
     def _verdict(self, identity: str, source: tuple[str, int, int], judged: Judged, now: str) -> dict[str, Any]:
-        post, assessment, coverage, category = (
-            judged.post,
-            judged.assessment,
-            judged.coverage,
-            judged.assessment.category,
-        )
-        withheld = concerns_minors(category)
+        post, assessment, category = judged.post, judged.assessment, judged.assessment.category
+        withheld = concerns_minors(category.kind, category.code, category.nearest)
         action = self._policy.action(assessment.outcome, category.kind, category.code, category.nearest)
         if withheld:
             action = self._policy.action(Label.UNSAFE, CategoryKind.KNOWN, MINORS)
@@ -126,14 +120,7 @@ class OutcomeWriter:
             "category": _category(category, withheld),
             "rationale": "" if withheld else _cut(assessment.rationale, MAX_RATIONALE_CHARACTERS),
             "image": assessment.image,
-            "coverage": {
-                "text_bytes": coverage.text_bytes,
-                "text_bytes_judged": coverage.text_bytes_judged,
-                "images": coverage.images,
-                "images_judged": coverage.images_judged,
-                "frames": coverage.frames,
-                "frames_judged": coverage.frames_judged,
-            },
+            "coverage": judged.coverage,
             "modality": post.modality,
             "guard": {"name": judged.guard_name, "revision": judged.guard_revision},
             "policy": self._policy_reference,
@@ -193,13 +180,6 @@ def _with_post(risk: dict[str, Any], post: Post, *, truncated: bool) -> bytes:
 def pairs(headers: Headers) -> list[tuple[str, str | bytes | None]]:
     """Headers as they came, in order and with repeats."""
     return list(headers.items() if isinstance(headers, dict) else headers or ())
-
-
-def concerns_minors(category: Category) -> bool:
-    """Whether content must go nowhere: minors, or a nameless risk close to them or to the category around them."""
-    if category.code == MINORS:
-        return True
-    return category.kind is CategoryKind.NOVEL and category.nearest in {MINORS, _SEXUAL}
 
 
 def _category(category: Category, withheld: bool) -> dict[str, Any]:
