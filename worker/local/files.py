@@ -35,15 +35,11 @@ def local_uri(path: str) -> str:
 class LocalImages:
     """An ImageSource of files under root. Nothing outside of root is ever read, symbolic links included."""
 
-    def __init__(
-        self, root: Path, settings: ObjectSettings, guard_max_pixels: int
-    ) -> None:
+    def __init__(self, root: Path, settings: ObjectSettings, guard_max_pixels: int) -> None:
         self._root = root.resolve()
         self._settings = settings
         self._limits = image_limits(settings, guard_max_pixels)
-        self._threads = ThreadPoolExecutor(
-            settings.decode_threads, thread_name_prefix="decode"
-        )
+        self._threads = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
         self.budget = ImageBudget(settings.max_held_bytes, settings.max_held_pixels)
 
     @property
@@ -58,33 +54,24 @@ class LocalImages:
         """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def fetch(
-        self, images: Sequence[ImageReference], partition: Hashable
-    ) -> FetchedPost:
+    async def fetch(self, images: Sequence[ImageReference], partition: Hashable) -> FetchedPost:
         """See ImageSource."""
         wanted = images[: self._settings.max_images]
         if not wanted:
             return FetchedPost([])
         most_pixels = self._limits.max_pixels * self._limits.max_frames * len(wanted)
-        grant = await self.budget.acquire(
-            partition, self._settings.max_bytes * len(wanted), most_pixels
-        )
+        grant = await self.budget.acquire(partition, self._settings.max_bytes * len(wanted), most_pixels)
         loop = asyncio.get_running_loop()
         try:
             fetched = await asyncio.gather(
-                *(
-                    loop.run_in_executor(self._threads, self._image, image)
-                    for image in wanted
-                )
+                *(loop.run_in_executor(self._threads, self._image, image) for image in wanted)
             )
         except BaseException:
             grant.release()
             raise
         grant.shrink(
             bytes=0,
-            pixels=sum(
-                picture.pixels for image in fetched for picture in image.pictures
-            ),
+            pixels=sum(picture.pixels for image in fetched for picture in image.pictures),
         )
         beyond = [refused(Reason.TOO_MANY_IMAGES)] * (len(images) - len(wanted))
         return FetchedPost([*fetched, *beyond], grant)

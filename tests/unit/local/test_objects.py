@@ -1,5 +1,7 @@
 """The embedded object store is a real S3 server: it keeps objects, checks keys and listens on loopback only."""
 
+import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,11 +35,10 @@ def test_wrong_keys_are_refused_and_a_temporary_folder_goes_away() -> None:
 def test_nothing_listens_beyond_loopback_or_on_a_fixed_port() -> None:
     with LocalObjects() as objects:
         assert objects.pid is not None
-        inodes = {
-            target[8:-1]
-            for link in Path(f"/proc/{objects.pid}/fd").iterdir()
-            if (target := str(link.readlink())).startswith("socket:[")
-        }
+        inodes: set[str] = set()
+        for link in Path(f"/proc/{objects.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # a busy server closes files while we look
+                inodes.update(re.findall(r"socket:\[(\d+)\]", str(link.readlink())))
         rows = [line.split() for line in Path(f"/proc/{objects.pid}/net/tcp").read_text().splitlines()[1:]]
         listening = [row[1] for row in rows if row[3] == "0A" and row[9] in inodes]
     assert listening
