@@ -211,6 +211,8 @@ def warnings_of(state: TopicState) -> list[str]:
             if state.plan.rights or state.missing
             else [f"topic {name} (topics.{role}): the principal may not DESCRIBE it"]
         )
+    if state.settings is None and not state.plan.rights:
+        return []  # the worker does not use it
     if state.settings is None:
         why = state.settings_error.str() if state.settings_error else "the broker does not say"
         return [
