@@ -43,6 +43,7 @@ class Work:
     fetched: FetchedPost | None = None
     questions: list[Question] = field(default_factory=list)
     judgements: list[Judgement] = field(default_factory=list)
+    answered: int = 0
     fetched_at: float = 0.0
     asked_at: float = 0.0
     revision: str = ""
@@ -50,10 +51,11 @@ class Work:
 
 @dataclass(slots=True, eq=False)
 class _Asked:
-    """A question in the batcher."""
+    """A question in the batcher. planned: not a follow-up."""
 
     work: Work
     question: Question
+    planned: bool = True
 
     @property
     def cost(self) -> int:
@@ -92,6 +94,7 @@ class Pipeline:
         self._tasks: set[asyncio.Task[None]] = set()
         self._fetching: dict[Work, asyncio.Task[None]] = {}
         self._watching: asyncio.TimerHandle | None = None
+        self._closed = False
 
     def submit(self, works: Sequence[Work]) -> None:
         """Take posts over; call on the loop's thread."""
@@ -110,6 +113,7 @@ class Pipeline:
 
     async def close(self) -> None:
         """Cancel what is still running."""
+        self._closed = True
         for timer in (self._timer, self._watching):
             if timer is not None:
                 timer.cancel()
@@ -163,8 +167,10 @@ class Pipeline:
 
     def _pump(self) -> None:
         """Start every batch that may start now, and a timer for the next that is due later."""
-        if self._running_alone:
+        if self._closed or self._running_alone:
             return
+        while self._alone and self._dropped(self._alone[0]):
+            self._alone.popleft()
         if self._alone:  # nothing new starts until a suspect has had the guard for itself
             if self._running == 0:
                 work = self._alone.popleft()
@@ -205,7 +211,7 @@ class Pipeline:
     async def _follow(self, batch: list[_Asked], judgements: list[Judgement]) -> None:
         """Ask once more about a picture alone where a main category hides whether minors are concerned."""
         further = [
-            _Asked(asked.work, question)
+            _Asked(asked.work, question, planned=False)
             for asked, judgement in zip(batch, judgements, strict=True)
             if (question := follow_up(asked.question, judgement)) is not None
         ]
@@ -219,11 +225,12 @@ class Pipeline:
             work = asked.work
             work.questions.append(asked.question)
             work.judgements.append(judgement)
+            work.answered += asked.planned
             work.asked_at = work.asked_at or started
             work.revision = revision
         for work in dict.fromkeys(asked.work for asked in batch):
             assert work.plan is not None
-            if len(work.judgements) >= len(work.plan.questions):
+            if work.answered == len(work.plan.questions):
                 done.append(work)
         self._deliver([(work.token, self._outcome(work)) for work in done if not self._dropped(work)])
 
