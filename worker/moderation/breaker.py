@@ -36,9 +36,8 @@ class Breaker:
                 f"{self._settings.max_run} failures in a row in {partition[0]}[{partition[1]}] (breaker.max_run)"
             )
             return False
-        if len(self._window) == self._window.maxlen and (self._failures + 1) > self._settings.max_ratio * len(
-            self._window
-        ):
+        full = len(self._window) == self._window.maxlen
+        if full and self._failures - self._window[0] + 1 > self._settings.max_ratio * len(self._window):
             self.tripped = (
                 f"more than {self._settings.max_ratio:.0%} of {len(self._window)} records failed (breaker.max_ratio)"
             )
