@@ -38,7 +38,7 @@ class Journal:
         """Raises ConfigurationError when the folder cannot be written."""
         self._path = state_dir / f"{worker.replace('/', '_')}.journal"
         self._numbers = itertools.count()
-        self._open_batches = 0
+        self._open: dict[int, dict[str, object]] = {}
         try:
             state_dir.mkdir(parents=True, exist_ok=True)
             self.suspects = self._read()
@@ -66,14 +66,15 @@ class Journal:
     def in_flight(self, coordinates: Iterable[Coordinates], *, alone: bool) -> Iterator[None]:
         """Noted for as long as the block runs, however it ends."""
         number = next(self._numbers)
-        self._write({"begin": number, "alone": alone, "posts": list(dict.fromkeys(coordinates))})
-        self._open_batches += 1
+        begin: dict[str, object] = {"begin": number, "alone": alone, "posts": list(dict.fromkeys(coordinates))}
+        self._write(begin)
+        self._open[number] = begin
         try:
             yield
         finally:
-            self._open_batches -= 1
+            del self._open[number]
             self._write({"end": number})
-            if self._open_batches == 0 and self._file.tell() > _COMPACT_BYTES:
+            if self._file.tell() > _COMPACT_BYTES:
                 self._file.close()
                 self._file = self._rewrite()
 
@@ -114,6 +115,8 @@ class Journal:
         with temporary.open("wb") as file:
             for coordinates, suspect in self.suspects.items():
                 file.write(json.dumps({"suspect": coordinates, "deaths": suspect.deaths}).encode() + b"\n")
+            for begin in self._open.values():
+                file.write(json.dumps(begin).encode() + b"\n")
         os.replace(temporary, self._path)
         return self._path.open("ab")
 
