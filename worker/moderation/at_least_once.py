@@ -97,7 +97,11 @@ class AtLeastOncePublisher:
         while any(id(slot.track) in wanted for slot in self._queue) or len(self._producer):
             if self._clock() >= deadline:
                 return
-            self.step_producer()
+            try:
+                self.step_producer()
+            except KafkaException as error:
+                self._renew(error.args[0])
+                return
         mine = [slot for slot in self._sent if id(slot.track) in wanted]
         if mine and not self._failures and self._consumer is not None:
             try:
