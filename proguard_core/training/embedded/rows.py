@@ -16,7 +16,7 @@ TRAIN_FILES = ("train.jsonl.gz", "extra.jsonl.gz", "responses_jailbreakbench.jso
 DEV_FILE = "dev.jsonl.gz"
 OTHER = "other"
 PHRASE_REPEATS = 2
-OWN_SAFE, OWN_UNSAFE_REPEATS = 1200, 8
+OWN_SAFE, OWN_UNSAFE_REPEATS, OWN_ASKED_REPEATS = 1200, 8, 5
 REPLAYED = 9000
 
 Row = dict[str, Any]
@@ -140,7 +140,7 @@ def teaching_examples(folder: Path, seed: int) -> list[Example]:
 
 
 def own_examples(seed: int, path: Path = HERE / "own_posts.yaml") -> list[Example]:
-    """Our own posts: OWN_SAFE filled templates, and every harmful statement OWN_UNSAFE_REPEATS times."""
+    """Our own posts: OWN_SAFE filled templates, harmful statements OWN_UNSAFE_REPEATS times, harmful questions fewer."""
     loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     chooser = random.Random(seed)
     made = []
@@ -150,6 +150,9 @@ def own_examples(seed: int, path: Path = HERE / "own_posts.yaml") -> list[Exampl
     for code, statements in loaded["unsafe"].items():
         for statement in statements:
             made += [Example("own-posts", statement, None, True, CODES.index(code))] * OWN_UNSAFE_REPEATS
+    for code, acts in loaded["acts"].items():
+        for asked in (asking.format(act) for act in acts for asking in loaded["askings"]):
+            made += [Example("own-posts", asked, None, True, CODES.index(code))] * OWN_ASKED_REPEATS
     return made
 
 
