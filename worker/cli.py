@@ -98,7 +98,7 @@ def judge(context: typer.Context, file: Annotated[Path, _INPUT]) -> None:
     Pictures are paths relative to the file: "images": [{"path": "cat.jpg"}].
     """
     settings = _settings(context)
-    from worker.commands import judge as body
+    import worker.commands.judge as body
 
     raise typer.Exit(body.run(settings, file))
 
@@ -115,7 +115,7 @@ def send(
 ) -> None:
     """Send the posts of a file to the posts topic, and their local pictures to the bucket."""
     settings = _settings(context)
-    from worker.commands import send as body
+    import worker.commands.send as body
 
     raise typer.Exit(body.run(settings, file, bucket=bucket, raw=raw, rate=rate))
 
@@ -130,7 +130,7 @@ def topics_create(
 ) -> None:
     """Make the topics that are missing; those that exist are left as they are."""
     settings = _settings(context)
-    from worker.commands import topics as body
+    import worker.commands.topics as body
 
     raise typer.Exit(body.create(settings, partitions, replication_factor))
 
@@ -139,7 +139,7 @@ def topics_create(
 def topics_show(context: typer.Context) -> None:
     """Show the topics and what is wrong with them."""
     settings = _settings(context)
-    from worker.commands import topics as body
+    import worker.commands.topics as body
 
     raise typer.Exit(body.show(settings))
 
@@ -171,7 +171,7 @@ def dead_letters_inspect(
 ) -> None:
     """List dead letters: a table on a terminal, JSON lines otherwise."""
     settings = _settings(context)
-    from worker.commands import dead_letters as body
+    import worker.commands.dead_letters as body
 
     wanted = body.selection(reason, stage, topic, partition, offsets, since, until, key)
     raise typer.Exit(body.show(settings, wanted, limit, show_value))
@@ -193,7 +193,7 @@ def dead_letters_replay(
 ) -> None:
     """Send dead letters to the posts topic again: same key, value and headers, marked `proguard.replayed-from`."""
     settings = _settings(context)
-    from worker.commands import dead_letters as body
+    import worker.commands.dead_letters as body
 
     wanted = body.selection(reason, stage, topic, partition, offsets, since, until, key)
     raise typer.Exit(body.replay(settings, wanted, limit, dry_run))
@@ -203,7 +203,7 @@ def dead_letters_replay(
 def config_show(context: typer.Context) -> None:
     """Print the settings in force as TOML, secrets masked."""
     settings = _settings(context)
-    from worker.commands import config as body
+    import worker.commands.config as body
 
     raise typer.Exit(body.show(settings))
 
@@ -216,7 +216,7 @@ def config_check(
 ) -> None:
     """Say everything that is wrong with the settings and the policy, each with its place."""
     settings = _settings(context)
-    from worker.commands import config as body
+    import worker.commands.config as body
 
     raise typer.Exit(body.check(settings, online, wait))
 
