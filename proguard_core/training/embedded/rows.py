@@ -140,7 +140,7 @@ def teaching_examples(folder: Path, seed: int) -> list[Example]:
 
 
 def own_examples(seed: int, path: Path = HERE / "own_posts.yaml") -> list[Example]:
-    """Our own posts: OWN_SAFE filled templates, harmful statements OWN_UNSAFE_REPEATS times, harmful questions fewer."""
+    """Our own posts: OWN_SAFE filled templates, harmful statements and questions, each several times."""
     loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     chooser = random.Random(seed)
     made = []
