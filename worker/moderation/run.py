@@ -91,7 +91,9 @@ def run(settings: Settings) -> int:
     guard = make_guard(settings, policy)
     if not startup.wait_for_broker(settings, stop):
         return 0
-    report = startup.check(settings, policy)
+    report = startup.check(settings, policy, stop)
+    if stop():
+        return 0
     report.raise_for_errors()
     writer = make_writer(settings, policy, report.posts_max_bytes)
     journal = Journal(settings.kafka.state_dir, settings.kafka.transactional_id)
