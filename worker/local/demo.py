@@ -78,7 +78,8 @@ def run(
     """
     screen = screen or Screen()
     started = time.monotonic()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for sent in (signal.SIGTERM, signal.SIGINT):  # a shell starts what it puts in the background deaf to SIGINT
+        signal.signal(sent, _interrupt)
     with ExitStack() as stack:
         stage: Stage | None = None
         try:
