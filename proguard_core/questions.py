@@ -159,7 +159,9 @@ def _pictures(images: Sequence[SeenImage], result: Plan) -> list[tuple[int, Pict
         coverage.images_judged += bool(image.pictures)
         pictures += [(index, picture) for picture in image.pictures]
         reason = image.reason
-        if reason is None and len(image.pictures) < image.frames:
+        if reason is None and not image.pictures:
+            reason = Reason.IMAGE_UNREADABLE
+        elif reason is None and len(image.pictures) < image.frames:
             reason = Reason.FRAMES_SKIPPED
         if reason is not None and reason not in result.reasons:
             result.reasons.append(reason)

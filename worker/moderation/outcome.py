@@ -17,7 +17,7 @@ from schemas import cloudevents
 from schemas.common import SCHEMA_VERSION, CategoryKind
 from schemas.common import Outcome as Label
 from schemas.dead_letter import DeadLetterHeaders
-from schemas.post import Post
+from schemas.post import ImageReference, Post
 from schemas.verdict import MAX_NAME_CHARACTERS, MAX_RATIONALE_CHARACTERS
 from worker.moderation.decode import NotAPost
 from worker.moderation.partitions import Outcome, OutcomeRecord
@@ -163,6 +163,7 @@ class OutcomeWriter:
             text = (known[name] or "").encode()
             known[name] = text[: max(0, len(text) - excess)].decode(errors="ignore") or None
         known["text"] = known["text"] or "(cut)"
+        known["images"] = [ImageReference(uri=image.uri, version_id=image.version_id) for image in post.images]
         return _with_post(risk, Post.model_construct(**known), truncated=True)
 
     def _headers(

@@ -131,6 +131,7 @@ class Pipeline:
         for work, task in self._fetching.items():
             if work.cancelled():
                 task.cancel()
+                self._journal.acquit(work.source)
         self._watch()
 
     def _spawn(self, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:

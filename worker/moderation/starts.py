@@ -119,6 +119,9 @@ class StartOffsets:
 
     def _expired(self, partition: Partition, committed: int, low: int, high: int) -> int | None:
         name = f"{partition[0]}[{partition[1]}]"
+        if low <= committed <= high:  # the log was cut between the committed offset and where we had read to
+            log.warning("%s was cut behind offset %d: reading goes on from the committed offset", name, committed)
+            return committed
         if committed < low:
             what = f"{low - committed} posts of {name} expired before they were read (offsets {committed} to {low - 1})"
         else:

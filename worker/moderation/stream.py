@@ -126,7 +126,10 @@ class Stream:
     def starts_at(self, partition: TopicPartition) -> None:
         """See AssignmentListener: a record before the first, already answered by nothing, carries the offset."""
         track = self._tracks.get((partition.topic, partition.partition))
-        if track is not None and partition.offset > 0 and (slot := track.deliver(partition.offset - 1, 0)) is not None:
+        if track is None:
+            return
+        track.restart(partition.offset)
+        if partition.offset > 0 and (slot := track.deliver(partition.offset - 1, 0)) is not None:
             track.finish(slot, NOTHING)
 
     @property

@@ -66,7 +66,7 @@ class TransactionalPublisher:
         self._sent: list[Slot] = []
         self._last_commit = 0.0
         self._not_before = 0.0
-        self._begun_at = 0.0
+        self._begun_at: float | None = None
         self._fenced_at: deque[float] = deque(maxlen=2)
         self._recovering = False
         self._commit_now = False
@@ -181,6 +181,10 @@ class TransactionalPublisher:
         # A slot whose records did not all fit keeps the transaction open, so that none is split over two.
         if self._queue and self._queue[0].produced:
             return fits
+        if not self._sent:
+            if not self._queue:  # its only outcomes were of partitions that are gone
+                self.state = State.ABORTING
+            return fits
         if self._commit_now or self._clock() >= self._last_commit + self._interval_s:
             if fits and self._queue and not self._commit_now:
                 return True
@@ -222,7 +226,7 @@ class TransactionalPublisher:
             )
         if error.fatal() or error.code() in _FENCED:
             self._recover(error)
-        elif error.txn_requires_abort():
+        elif error.txn_requires_abort() and self.state not in {State.STARTING, State.READING}:
             log.warning("transaction aborted, its outcomes are published again: %s", error.str())
             self.state = State.ABORTING
         elif error.retriable():
@@ -236,7 +240,8 @@ class TransactionalPublisher:
         """A new producer with the same id. The guard and everything it said stay."""
         now = self._clock()
         # A process that was frozen finds its transaction ended by the broker, and the broker says it in the same words.
-        timed_out = now - self._begun_at >= self._settings.transaction_timeout_ms / 1000
+        timeout_s = self._settings.transaction_timeout_ms / 1000
+        timed_out = self._begun_at is not None and now - self._begun_at >= timeout_s
         if error.code() in _FENCED and not timed_out:
             self._fenced_at.append(now)
             if len(self._fenced_at) == 2 and now - self._fenced_at[0] < _FENCES_WITHIN_S:

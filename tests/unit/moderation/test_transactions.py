@@ -146,6 +146,31 @@ def test_recovery_drops_what_is_in_already(bench: Bench) -> None:
     assert bench.broker.transactions == [[b"posts-0-0", b"posts-0-1"], [b"posts-0-2"]]
 
 
+@pytest.mark.parametrize("error", [ABORTABLE, RETRIABLE, FATAL])
+def test_recovery_reads_what_is_in_however_its_start_fails(bench: Bench, error: KafkaException) -> None:
+    """A failed init_transactions must not lead past the reading of committed offsets (found by the state machine)."""
+    bench.add(0)
+    lost = failure(KafkaError._FATAL, fatal=True)
+    bench.producer.landed.add(id(lost))
+    bench.until(State.COMMITTING)
+    bench.fails("commit", lost, None)
+    bench.fails("init", error, None)
+    bench.run()
+    bench.assert_all_in(0)
+
+
+def test_a_transaction_without_outcomes_is_not_committed(bench: Bench) -> None:
+    """Its only outcome did not fit the buffer and then lost its partition: it is aborted, not left open."""
+    bench.producer.room = 0
+    bench.add(0)
+    bench.until(State.OPEN)
+    bench.track.close()
+    bench.publisher.drop([bench.track])
+    bench.run()
+    assert bench.broker.transactions == []
+    assert bench.publisher.state is State.IDLE
+
+
 def test_recovery_waits_until_committed_offsets_can_be_read(bench: Bench) -> None:
     bench.add(0)
     bench.fails("commit", FATAL, None)
