@@ -1,7 +1,8 @@
 """Whether a text is in the one language that the encoder knows, English. No model: scripts and small words.
 
 A text is not known when non-Latin letters make up SHARE of its letters or are at least MANY, or when it has more small
-words of another language than of English. Short Latin text without small words counts as English: names, tags, emoji.
+words of another language, and words with accents, than small words of English. Short Latin text without small words
+counts as English: names, tags, emoji.
 """
 
 import re
@@ -36,7 +37,9 @@ def speaks_english(text: str, hint: str | None = None) -> bool:
         return False
     words = [word.lower() for word in _WORD.findall(text)]
     english = sum(word in _ENGLISH for word in words)
-    other = max(sum(word in small for word in words) for small in _SMALL_WORDS.values())
+    # English borrows a word with an accent now and then; a text full of them is something else.
+    accented = sum(not word.isascii() for word in words)
+    other = max(sum(word in small for word in words) for small in _SMALL_WORDS.values()) + accented
     if other >= FEWEST_SMALL_WORDS and other > english:
         return False
     claims_other = hint is not None and hint.lower() not in ("und", "mul") and not hint.lower().startswith("en")

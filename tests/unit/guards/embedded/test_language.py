@@ -46,3 +46,8 @@ def test_a_claimed_language_counts_unless_the_words_are_english() -> None:
     assert speaks_english("The bread is still warm and it smells good", "de")
     assert speaks_english("Guten", "en-GB")
     assert speaks_english("🎉🎉", "de")
+
+
+def test_accents_tell_where_small_words_are_shared_with_english() -> None:
+    assert not speaks_english("Quelqu'un a vu un vélo bleu près de la bibliothèque ? On me l'a emprunté")
+    assert speaks_english("We had a crème brûlée at the café and it was the best I have had in years.")
