@@ -17,6 +17,8 @@ MEBIBYTE = 1024 * 1024
 RESERVED_CLIENT_KEYS = frozenset(
     {
         "enable.auto.commit",
+        "auto.commit.enable",
+        "partition.assignment.strategy",
         "enable.auto.offset.store",
         "isolation.level",
         "transactional.id",
