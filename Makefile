@@ -28,7 +28,7 @@ demo: $(BASE_STAMP) ## Sample posts through the embedded broker, S3 and guard, l
 
 test: unit integration ## All tests: a real Kafka and a real S3 are started by the test session
 
-unit: $(DEV_STAMP) ## Tests without a server, some seconds
+unit: $(DEV_STAMP) ## Tests without a server, under a minute
 	@$(BIN)/python -m pytest tests/unit -m "not nightly" -n 2 $(ARGS)
 
 integration: $(DEV_STAMP) ## Tests on a real Kafka and a real S3 (PROGUARD_TEST_KAFKA=host:port for a broker of yours)
@@ -58,7 +58,7 @@ lock: $(DEV_STAMP) ## Resolve the newest allowed releases into requirements/*.lo
 
 engines: $(ENGINES_STAMP) ## .venv-engines: torch, vLLM for CPUs, transformers, TRL (about 7 GB)
 
-schemas: $(DEV_STAMP) ## Write the JSON Schemas, AsyncAPI and examples anew from the models
+schemas: $(DEV_STAMP) ## Write the JSON Schemas and docs/records.md anew from the models
 	@$(BIN)/python -m schemas.generate
 
 embedded-guard: ## Learn the embedded guard anew (DATA=folder of labelled rows)

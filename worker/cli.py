@@ -71,6 +71,7 @@ def _common(
 
 @app.command()
 def demo(
+    context: typer.Context,
     bootstrap_servers: Annotated[str | None, typer.Option(help="Your Kafka; default: an embedded broker.")] = None,
     s3_endpoint: Annotated[str | None, typer.Option(help="Your S3; default: an embedded server.")] = None,
     bucket: Annotated[str, typer.Option(help="Bucket for the sample pictures.")] = "pictures",
@@ -79,6 +80,8 @@ def demo(
     """Watch sample posts become verdicts; starts all parts that are not given."""
     from worker.local import demo as local
 
+    if context.obj is not None:
+        raise typer.BadParameter("the demo makes its own settings; give it PROGUARD_* variables instead of --config")
     raise typer.Exit(local.run(bootstrap_servers, s3_endpoint, bucket=bucket, keep=keep))
 
 

@@ -1,5 +1,6 @@
 """Settings: one TOML file, every value also `PROGUARD_<SECTION>__<KEY>` in the environment, which wins."""
 
+import difflib
 import os
 import socket
 from datetime import datetime
@@ -7,7 +8,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from worker.errors import ConfigurationError
 
@@ -177,6 +184,13 @@ class ObjectSettings(Section):
     max_held_bytes: int = Field(512 * MEBIBYTE, ge=MEBIBYTE)
     max_held_pixels: int = Field(256_000_000, ge=1)
 
+    @field_validator("endpoint_url")
+    @classmethod
+    def _has_scheme(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return url
+
 
 class GuardSettings(Section):
     """Which guard judges, and how long we try."""
@@ -269,17 +283,30 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> S
                 return init_settings, env_settings
             return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
 
+    place = f"{path} and environment" if path is not None else "environment"
     try:
         return FromFile(**(overrides or {}))
     except ValidationError as error:
-        raise ConfigurationError(describe(error, path)) from None
-    except ValueError as error:  # TOML syntax, or JSON of a tuple in the environment
-        raise ConfigurationError(f"{path or 'environment'}: {error}") from None
+        raise ConfigurationError(describe(error, place)) from None
+    except SettingsError as error:
+        hint = "write lists and tables as JSON, as in PROGUARD_OBJECTS__BUCKETS='[\"pictures\"]'"
+        raise ConfigurationError(f"environment: {error}: {hint}") from None
+    except ValueError as error:  # TOML syntax
+        raise ConfigurationError(f"{place}: {error}") from None
 
 
-def describe(error: ValidationError, path: Path | None) -> str:
+def describe(error: ValidationError, place: str) -> str:
     """One line a wrong key, without the value, which may be a secret."""
-    lines = [
-        f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors(include_input=False)
-    ]
-    return f"settings ({path or 'environment'}) are wrong:\n  " + "\n  ".join(lines)
+    lines = []
+    for item in error.errors(include_input=False):
+        name = ".".join(str(part) for part in item["loc"])
+        unknown = item["type"] == "extra_forbidden"
+        lines.append(f"{name}: {_unknown(name) if unknown else item['msg']}")
+    return f"settings ({place}) are wrong:\n  " + "\n  ".join(lines)
+
+
+def _unknown(name: str) -> str:
+    sections = Settings.model_fields.items()
+    known = [f"{section}.{key}" for section, field in sections for key in getattr(field.annotation, "model_fields", ())]
+    near = difflib.get_close_matches(name, [*known, *Settings.model_fields], 1)
+    return "there is no such setting" + (f"; did you mean {near[0]}?" if near else "")

@@ -1,0 +1,32 @@
+"""Wrong settings are explained: which key, what is meant, and where lists are written."""
+
+from pathlib import Path
+
+import pytest
+
+from worker.errors import ConfigurationError
+from worker.settings import load
+
+
+def test_a_misspelt_key_is_guessed(tmp_path: Path) -> None:
+    file = tmp_path / "proguard.toml"
+    file.write_text('[kafka]\ngruop_id = "x"\n')
+    with pytest.raises(ConfigurationError, match="did you mean kafka.group_id"):
+        load(file)
+
+
+def test_an_endpoint_needs_its_scheme() -> None:
+    with pytest.raises(ConfigurationError, match="http://"):
+        load(overrides={"objects": {"endpoint_url": "127.0.0.1:9000"}})
+
+
+def test_a_list_in_the_environment_is_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROGUARD_OBJECTS__BUCKETS", "pictures")
+    with pytest.raises(ConfigurationError, match="as JSON"):
+        load()
+
+
+@pytest.mark.parametrize("key", ["acks", "auto.commit.enable", "partition.assignment.strategy"])
+def test_what_promises_rest_on_cannot_be_set(key: str) -> None:
+    with pytest.raises(ConfigurationError, match=key):
+        load(overrides={"kafka": {"client": {key: "range"}}})
