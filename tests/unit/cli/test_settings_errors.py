@@ -11,7 +11,7 @@ from worker.settings import load
 def test_a_misspelt_key_is_guessed(tmp_path: Path) -> None:
     file = tmp_path / "proguard.toml"
     file.write_text('[kafka]\ngruop_id = "x"\n')
-    with pytest.raises(ConfigurationError, match="did you mean kafka.group_id"):
+    with pytest.raises(ConfigurationError, match=r"did you mean kafka\.group_id"):
         load(file)
 
 
