@@ -26,6 +26,7 @@ RESERVED_CLIENT_KEYS = frozenset(
         "enable.auto.commit",
         "auto.commit.enable",
         "partition.assignment.strategy",
+        "test.mock.num.brokers",
         "enable.auto.offset.store",
         "isolation.level",
         "transactional.id",
@@ -101,7 +102,7 @@ class KafkaSettings(Section):
     @field_validator("client", "consumer", "producer")
     @classmethod
     def _unreserved(cls, table: dict[str, str]) -> dict[str, str]:
-        if reserved := sorted(RESERVED_CLIENT_KEYS & table.keys()):
+        if reserved := sorted(RESERVED_CLIENT_KEYS & {key.strip().lower() for key in table}):
             raise ValueError(
                 f"{', '.join(reserved)} cannot be set here: delivery promises rest on it, or it has a key of its own"
             )
@@ -112,7 +113,7 @@ class KafkaSettings(Section):
     def _coordinates(cls, skip: tuple[str, ...]) -> tuple[str, ...]:
         for entry in skip:
             _topic, partition, offset = (["", *entry.rsplit(":", 2)])[-3:]
-            if not (partition.isdigit() and offset.isdigit() and _topic):
+            if not (partition.isdecimal() and offset.isdecimal() and _topic):
                 raise ValueError(f"{entry!r} is not of the form topic:partition:offset")
         return skip
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas.dead_letter import DeadLetterHeaders
@@ -151,8 +151,6 @@ def test_law_1_expired_posts_stop_their_partition(plain_stream: StreamUnderTest)
 
 def test_law_2_transaction_markers_leave_gaps_that_do_not_matter(plain_stream: StreamUnderTest) -> None:
     """Posts written in transactions, aborted ones among them: contiguous means contiguous among what is delivered."""
-    from confluent_kafka import Producer
-
     producer = Producer({**plain_stream.config, "transactional.id": plain_stream.topics.posts + "-writer"})
     producer.init_transactions(20)
     for number in range(30):
@@ -215,3 +213,16 @@ def test_law_1_unknown_fields_and_odd_clocks_are_no_errors(plain_stream: StreamU
         found = plain_stream.answers(2)
     assert found.hits[0]["post"]["likes"] == pytest.approx(12345678901234567890123)
     assert {verdict["post_id"] for verdict in found.verdicts} == {"a"}
+
+
+def test_law_7_records_that_their_producer_packed_or_named_oddly(plain_stream: StreamUnderTest) -> None:
+    """A malformed record of 6 MB that its producer packed below the limit, and a header that is not text."""
+    packing = {**plain_stream.config, "compression.type": "zstd", "message.max.bytes": 20_000_000}
+    producer = Producer(packing)
+    producer.produce(plain_stream.topics.posts, b"{not json" + b"a" * 6_000_000, b"packed")
+    producer.produce(plain_stream.topics.posts, orjson.dumps(text_post(1)), b"odd", headers=[("bad", b"\xff")])
+    assert producer.flush(20) == 0
+    with plain_stream.worker() as worker:
+        found = plain_stream.answers(2)
+        assert worker.terminate() == 0
+    assert len(found.dead_letters[0].value() or b"") == 6_000_009

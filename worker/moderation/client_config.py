@@ -30,6 +30,9 @@ QUEUED_MAX_KIBIBYTES = 16 * KIBIBYTE
 FETCH_MAX_BYTES = 16 * MEBIBYTE
 PRODUCER_MAX_KIBIBYTES = 64 * KIBIBYTE
 PRODUCER_MAX_MESSAGES = 100_000
+# What librdkafka allows at most, and its own batch size: the broker's limits decide, on packed sizes.
+LARGEST_MESSAGE_BYTES = 1_000_000_000
+LARGEST_BATCH_BYTES = 1_000_000
 # Long enough to fill a batch from the outcomes of one transaction, short beside its 100 ms.
 LINGER_MS = 5
 
@@ -146,10 +149,12 @@ def producer_config(
     kafka = settings.kafka
     config: ClientConfig = {
         "linger.ms": LINGER_MS,
-        "compression.type": "lz4",
+        # A broker limits what is packed, librdkafka what is not: a dead letter must pack as well as its post did.
+        "compression.type": "zstd",
+        "message.max.bytes": LARGEST_MESSAGE_BYTES,
+        "batch.size": min(LARGEST_BATCH_BYTES, max_message_bytes + OUTCOME_ENVELOPE_BYTES),
         "queue.buffering.max.kbytes": PRODUCER_MAX_KIBIBYTES,
         "queue.buffering.max.messages": PRODUCER_MAX_MESSAGES,
-        "message.max.bytes": max_message_bytes + OUTCOME_ENVELOPE_BYTES,
         **_base(settings, "producer", on_error),
         **kafka.producer,
     }

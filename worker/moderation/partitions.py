@@ -78,10 +78,6 @@ class PartitionTrack:
         self.held_bytes += size
         return slot
 
-    def restart(self, offset: int) -> None:
-        """Reading begins at offset, which may lie before what was delivered when the log was cut or made anew."""
-        self.last_delivered = offset - 2  # the record before the first carries the offset to commit
-
     def finish(self, slot: Slot, outcome: Outcome) -> None:
         """The record has its answer; what is held from now on is the answer."""
         slot.outcome = outcome

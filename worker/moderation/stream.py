@@ -128,7 +128,11 @@ class Stream:
         track = self._tracks.get((partition.topic, partition.partition))
         if track is None:
             return
-        track.restart(partition.offset)
+        if track.last_delivered >= 0:  # the log was cut or made anew below what we had read: begin as if just assigned
+            self._close([track])
+            self._incarnations += 1
+            track = PartitionTrack(partition.topic, partition.partition, self._incarnations, paused=track.paused)
+            self._tracks[track.key] = track
         if partition.offset > 0 and (slot := track.deliver(partition.offset - 1, 0)) is not None:
             track.finish(slot, NOTHING)
 
@@ -176,7 +180,7 @@ class Stream:
     def _interpret(self, message: Message, slot: Slot, received: float, works: list[Work]) -> Outcome | None:
         """The outcome of what is no post; a post is added to works."""
         key, value = _bytes(message.key()), _bytes(message.value())
-        headers: Headers = message.headers()
+        headers = _headers(message)
         if value is None and key is not None:
             self._progress.erasures += 1
             return self._writer.erased(key)
@@ -218,6 +222,15 @@ class Stream:
             source.pause([TopicPartition(*track.key) for track in pause])
         if resume:
             source.resume([TopicPartition(*track.key) for track in resume])
+
+
+def _headers(message: Message) -> Headers:
+    """None where a header's name is not UTF-8: the client cannot say it, and asking twice gives a broken list."""
+    try:
+        return message.headers()
+    except (SystemError, UnicodeDecodeError):
+        log.warning("headers of %s[%s]@%s cannot be read", message.topic(), message.partition(), message.offset())
+        return None
 
 
 def _bytes(content: str | bytes | None) -> bytes | None:

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 _FENCES_WITHIN_S = 60.0
 _ABORT_PAUSE_S = 0.1
 _FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
+_TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 _FORBIDDEN = frozenset(
     {
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
@@ -224,6 +225,8 @@ class TransactionalPublisher:
                 f"the broker refuses transactions of {self._settings.transactional_id!r}: {error.str()}. "
                 'Grant the principal WRITE and DESCRIBE on it, or set kafka.delivery = "at-least-once"'
             )
+        if error.code() in _TOO_LARGE:
+            raise ConfigurationError(f"an outcome does not fit its topic, raise its max.message.bytes: {error.str()}")
         if error.fatal() or error.code() in _FENCED:
             self._recover(error)
         elif error.txn_requires_abort() and self.state not in {State.STARTING, State.READING}:

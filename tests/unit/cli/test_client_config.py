@@ -57,7 +57,7 @@ def test_exactly_once_is_transactional_and_at_least_once_only_idempotent() -> No
         assert each["enable.idempotence"] is True
         assert each["acks"] == "all"
         assert each["partitioner"] == "murmur2_random"
-        assert each["message.max.bytes"] == 1000 + client_config.OUTCOME_ENVELOPE_BYTES
+        assert each["batch.size"] == 1000 + client_config.OUTCOME_ENVELOPE_BYTES
     assert "transactional.id" not in weaker
 
 
