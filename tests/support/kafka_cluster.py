@@ -77,6 +77,10 @@ class KafkaCluster:
             child.stop()
         self._children.clear()
 
+    def pid(self, broker: int) -> int:
+        """Process id of a broker, to measure it."""
+        return self._children[broker].pid
+
     def kill(self, broker: int, sent: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to one broker (SIGKILL, SIGTERM, SIGSTOP, SIGCONT); returns once a killed one is gone."""
         child = self._children[broker]
