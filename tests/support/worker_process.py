@@ -37,7 +37,7 @@ class WorkerProcess:
             },
             "topics": vars_of(topics),
             "guard": {"engine": "tests.support.guards:scripted"},
-            "telemetry": {"status_interval_s": 1.0},
+            "telemetry": {"status_interval_s": 1.0, "port": 0},
         }
         for section, keys in (settings or {}).items():
             defaults.setdefault(section, {}).update(keys)
