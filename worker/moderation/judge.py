@@ -64,5 +64,9 @@ class Judge:
                 await self.guard.close()
                 await self.guard.start()
                 self._dead = False
-        async with asyncio.timeout(self._settings.timeout_s):
-            await self.guard.probe()
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                await self.guard.probe()
+        except GuardDied:
+            self._dead = True  # found by the canary: without a restart it would be waited for in vain
+            raise

@@ -117,6 +117,24 @@ async def test_a_dead_engine_is_started_anew_and_the_batch_halved() -> None:
     assert guard.lifecycle == ["close", "start"] * deaths
 
 
+async def test_an_engine_found_dead_by_the_canary_is_started_anew() -> None:
+    """It was only unavailable when the batch failed, and died while the batch waited."""
+
+    class Dying(FakeGuard):
+        async def probe(self) -> None:
+            self.probed.set()
+            if self.lifecycle.count("start") == 0:
+                raise GuardDied("gone")
+
+    guard = Dying(poisoned_by("0", GuardUnavailable("down")))
+    task = asyncio.create_task(Judge(guard, SETTINGS).judge(requests(1)))
+    await guard.probed.wait()
+    guard.answer = poisoned_by("none", GuardError())
+    async with asyncio.timeout(5):
+        assert await task == [SAFE]
+    assert guard.lifecycle == ["close", "start"]
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 async def test_a_wrong_number_of_answers_is_a_failure(count: int) -> None:
     async def answer(requests: Sequence[GuardRequest]) -> list[Judgement]:
