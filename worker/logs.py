@@ -26,12 +26,29 @@ _CREDENTIALS_IN_URL = re.compile(r"(?i)([a-z][a-z0-9+.\-]*://[^/\s:@]*:)[^/\s@]+
 # Libraries whose INFO lines are chatter of every request.
 _NOISY = ("botocore", "boto3", "urllib3", "s3transfer", "PIL")
 
+# Shorter ones would blacken half of every line; docs/security.md says so.
+_SHORTEST_HIDDEN = 6
+
 logger = logging.getLogger("proguard")
+_hidden: set[str] = set()
+
+
+def hide(*values: str) -> None:
+    """Leave these values out of whatever is logged from now on, wherever they stand; those below 6 characters stay."""
+    for value in values:
+        if len(value) >= _SHORTEST_HIDDEN:
+            _hidden.update((value, repr(value)[1:-1], *(json.dumps(form)[1:-1] for form in (value, repr(value)[1:-1]))))
+
+
+def _without_hidden(text: str) -> str:
+    for value in sorted(_hidden, key=len, reverse=True):
+        text = text.replace(value, "********")
+    return text
 
 
 def mask(text: str) -> str:
-    """The text without the values of what looks like a secret."""
-    return _CREDENTIALS_IN_URL.sub(r"\1********@", _SECRET.sub(r"\1********", text))
+    """The text without the values of what looks like a secret, and without those that are known to be one."""
+    return _without_hidden(_CREDENTIALS_IN_URL.sub(r"\1********@", _SECRET.sub(r"\1********", text)))
 
 
 def _trace(record: logging.LogRecord) -> str | None:
@@ -69,7 +86,7 @@ class JsonFormatter(logging.Formatter):
                 line[key] = _masked_extra(key, value)
         if trace := _trace(record):
             line["trace"] = trace
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _without_hidden(json.dumps(line, ensure_ascii=False, default=str))
 
 
 def _masked_extra(key: str, value: object) -> object:
@@ -85,7 +102,7 @@ class TextFormatter(logging.Formatter):
         """The line, or several with a traceback."""
         extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
         fields = "".join(f"  {key}={_masked_extra(key, value)}" for key, value in extra.items())
-        line = f"{_time(record)[11:19]} {record.levelname:<7} {mask(record.getMessage())}{fields}"
+        line = _without_hidden(f"{_time(record)[11:19]} {record.levelname:<7} {mask(record.getMessage())}{fields}")
         trace = _trace(record)
         return f"{line}\n{trace}" if trace else line
 

@@ -1,4 +1,4 @@
-"""Settings: one TOML file, every value also `PROGUARD_<SECTION>__<KEY>` in the environment, which wins."""
+"""Settings: one TOML file, over it secrets by file, over both `PROGUARD_<SECTION>__<KEY>` in the environment."""
 
 import difflib
 import os
@@ -10,15 +10,18 @@ from typing import Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
     TomlConfigSettingsSource,
 )
 
+from worker import logs, secret_values
 from worker.errors import ConfigurationError
 
 MEBIBYTE = 1024 * 1024
+FIRST_TELEMETRY_PORT = 9464
 
 # Promises rest on these; whoever could set them could break exactly-once without noticing.
 RESERVED_CLIENT_KEYS = frozenset(
@@ -232,11 +235,34 @@ class BreakerSettings(Section):
 
 
 class TelemetrySettings(Section):
-    """Logs."""
+    """Logs, metrics, traces, probes."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, JSON otherwise.")
     status_interval_s: float = Field(10.0, gt=0, description="How often progress is said.")
+    host: str = Field("127.0.0.1", min_length=1, description="Where /metrics, the probes and /status are served.")
+    port: int | None = Field(
+        None, ge=0, le=65_535, description="Default 9464 + kafka.slot, so that workers of one host differ; 0: off."
+    )
+    otlp_endpoint: str | None = Field(
+        None, description="OTLP over HTTP for metrics and spans; OTEL_EXPORTER_OTLP_ENDPOINT otherwise."
+    )
+    otlp_interval_s: float = Field(15.0, gt=0, description="How often metrics are sent by OTLP.")
+    live_timeout_s: float = Field(60.0, gt=0, description="/livez fails when the loop has not turned for so long.")
+    stuck_after_s: float = Field(20.0, gt=0, description="The stacks are logged when a loop stood still for so long.")
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _has_scheme(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return url
+
+    @model_validator(mode="after")
+    def _dumped_before_killed(self) -> Self:
+        if self.stuck_after_s >= self.live_timeout_s:
+            raise ValueError(f"stuck_after_s must be below live_timeout_s ({self.live_timeout_s:g})")
+        return self
 
 
 class Settings(BaseSettings):
@@ -259,16 +285,32 @@ class Settings(BaseSettings):
     breaker: BreakerSettings = Field(default_factory=BreakerSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
 
+    @model_validator(mode="after")
+    def _drained_before_killed(self) -> Self:
+        if self.telemetry.live_timeout_s * 1000 <= self.kafka.drain_timeout_ms:
+            raise ValueError(
+                f"telemetry.live_timeout_s must be above kafka.drain_timeout_ms ({self.kafka.drain_timeout_ms}), "
+                "or a drain ends in a kill"
+            )
+        return self
+
+    @property
+    def telemetry_port(self) -> int:
+        """Where metrics and probes are served; 0 for nowhere."""
+        port = self.telemetry.port
+        return FIRST_TELEMETRY_PORT + self.kafka.slot if port is None else port
+
 
 def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> Settings:
-    """Settings of a TOML file (or `PROGUARD_CONFIG`), the environment over it, overrides (nested dict) over both.
+    """Settings of a TOML file (or `PROGUARD_CONFIG`); over it secrets by file, the environment and overrides (nested).
 
-    Raises ConfigurationError that names the file and each wrong key.
+    Secret values are left out of logs from here on. Raises ConfigurationError that names the file and each wrong key.
     """
     if path is None and (configured := os.environ.get("PROGUARD_CONFIG")):
         path = Path(configured)
     if path is not None and not path.is_file():
         raise ConfigurationError(f"{path}: there is no such settings file")
+    secrets = secret_values.directory(Settings.model_fields)
 
     class FromFile(Settings):
         @classmethod
@@ -280,13 +322,16 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> S
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            if path is None:
-                return init_settings, env_settings
-            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+            sources = [init_settings, env_settings]
+            if secrets is not None:
+                sources.append(NestedSecretsSettingsSource(settings_cls, secrets_dir=secrets, secrets_prefix=""))
+            if path is not None:
+                sources.append(TomlConfigSettingsSource(settings_cls, toml_file=path))
+            return tuple(sources)
 
-    place = f"{path} and environment" if path is not None else "environment"
+    place = " and ".join(str(each) for each in (path, secrets, "environment") if each is not None)
     try:
-        return FromFile(**(overrides or {}))
+        settings = FromFile(**(overrides or {}))
     except ValidationError as error:
         raise ConfigurationError(describe(error, place)) from None
     except SettingsError as error:
@@ -294,6 +339,8 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> S
         raise ConfigurationError(f"environment: {error}: {hint}") from None
     except ValueError as error:  # TOML syntax
         raise ConfigurationError(f"{place}: {error}") from None
+    logs.hide(*secret_values.values_of(settings.model_dump()), *secret_values.values_of_environment())
+    return settings
 
 
 def describe(error: ValidationError, place: str) -> str:

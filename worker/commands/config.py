@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from worker.errors import EXIT_CONFIGURATION, ConfigurationError
-from worker.moderation.client_config import masked
+from worker.secret_values import masked
 from worker.settings import Settings
 
 

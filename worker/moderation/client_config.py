@@ -6,11 +6,12 @@ Order of precedence: what promises rest on (never the user's) > `[kafka.consumer
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import KafkaError
 
+from worker.secret_values import masked
 from worker.settings import RESERVED_CLIENT_KEYS, Settings
 
 ClientConfig = dict[str, Any]
@@ -44,9 +45,6 @@ _CLASSIC_ONLY_KEYS = (
     "group.protocol.type",
 )
 
-_MASK = "********"
-_SECRET_PARTS = ("password", "secret", "token", "jaas", "passphrase")
-
 _REPEATED_AFTER_S = 30.0
 _REMEMBERED_LINES = 1000
 _VARYING = re.compile(r"\(after [^)]*\)|0x[0-9a-f]+|\d+")
@@ -78,23 +76,6 @@ class _Repeats(logging.Filter):
 
 
 logger.addFilter(_Repeats())
-
-
-def is_secret(key: str) -> bool:
-    """Whether a setting of this name must never be shown: passwords, secrets, tokens, JAAS lines, private keys."""
-    name = key.lower().replace("_", ".")
-    if name.endswith((".key.location", ".token.endpoint.url", ".key.path")):
-        return False
-    return any(part in name for part in _SECRET_PARTS) or ".key" in name or name.endswith("sasl.oauthbearer.config")
-
-
-def masked(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy to print: secret values replaced, tables within masked likewise."""
-    return {key: masked(value) if isinstance(value, Mapping) else _mask(key, value) for key, value in config.items()}
-
-
-def _mask(key: str, value: Any) -> Any:
-    return _MASK if is_secret(key) and value not in (None, "") else value
 
 
 def log_error(error: KafkaError) -> None:
