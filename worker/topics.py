@@ -111,19 +111,19 @@ def text_of(error: BaseException) -> str:
     return str(error)
 
 
-def look(admin: AdminClient, settings: Settings) -> list[TopicState]:
-    """The state of the six topics, in the order of PLANS; nothing is created. KafkaException if no answer comes."""
+def look(admin: AdminClient, settings: Settings, plans: Sequence[TopicPlan] = PLANS) -> list[TopicState]:
+    """The state of the topics, in the order of the plans; nothing is created. KafkaException if no answer comes."""
     metadata = admin.list_topics(timeout=_REQUEST_S)
     if metadata.controller_id not in metadata.brokers:
-        return [_from_metadata(metadata.topics, plan, topic_name(settings, plan.role)) for plan in PLANS]
-    names = [topic_name(settings, plan.role) for plan in PLANS]
+        return [_from_metadata(metadata.topics, plan, topic_name(settings, plan.role)) for plan in plans]
+    names = [topic_name(settings, plan.role) for plan in plans]
     described = admin.describe_topics(
         TopicCollection(names), include_authorized_operations=True, request_timeout=_REQUEST_S
     )
     resources = {name: ConfigResource(ResourceType.TOPIC, name) for name in names}
     configured = admin.describe_configs(list(resources.values()), request_timeout=_REQUEST_S)
     states = []
-    for plan, name in zip(PLANS, names, strict=True):
+    for plan, name in zip(plans, names, strict=True):
         try:
             topic = described[name].result(2 * _REQUEST_S)
         except KafkaException as error:
@@ -241,7 +241,11 @@ def _names(operations: Sequence[AclOperation]) -> str:
 
 
 def create(
-    admin: AdminClient, settings: Settings, partitions: int = DEFAULT_PARTITIONS, replication: int | None = None
+    admin: AdminClient,
+    settings: Settings,
+    partitions: int = DEFAULT_PARTITIONS,
+    replication: int | None = None,
+    plans: Sequence[TopicPlan] = PLANS,
 ) -> list[str]:
     """Make the topics that are missing and leave the others as they are; returns the names of those made.
 
@@ -250,8 +254,8 @@ def create(
     """
     replicas = replication or min(_MAX_REPLICATION, len(admin.list_topics(timeout=_REQUEST_S).brokers))
     made = []
-    for roles in (("posts",), tuple(plan.role for plan in PLANS if plan.role != "posts")):
-        states = look(admin, settings)
+    for roles in (("posts",), tuple(plan.role for plan in plans if plan.role != "posts")):
+        states = look(admin, settings, plans)
         largest = posts_max_bytes(states)
         wanted = [
             _new_topic(state, state.plan.partitions or partitions, replicas, largest)

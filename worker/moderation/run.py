@@ -97,7 +97,7 @@ def run(settings: Settings) -> int:
     report.raise_for_errors()
     writer = make_writer(settings, policy, report.posts_max_bytes)
     journal = Journal(settings.kafka.state_dir, settings.kafka.transactional_id)
-    judging = JudgingThread(lambda deliver: _build(settings, policy, guard, writer, journal, deliver))
+    judging = JudgingThread(lambda deliver: build_pipeline(settings, policy, guard, writer, journal, deliver))
     publisher = _publisher(settings, report.posts_max_bytes)
     try:
         if judging.start(stop) and _initialised(publisher, stop):
@@ -108,13 +108,15 @@ def run(settings: Settings) -> int:
     return 0
 
 
-def make_writer(settings: Settings, policy: Policy, posts_max_bytes: int) -> OutcomeWriter:
+def make_writer(
+    settings: Settings, policy: Policy, posts_max_bytes: int, kind: type[OutcomeWriter] = OutcomeWriter
+) -> OutcomeWriter:
     """The writer of outcomes, for posts of at most posts_max_bytes."""
     max_hit_bytes = posts_max_bytes + OUTCOME_ENVELOPE_BYTES - _HEADER_BYTES
-    return OutcomeWriter(settings.topics, policy, settings.kafka.group_id, max_hit_bytes)
+    return kind(settings.topics, policy, settings.kafka.group_id, max_hit_bytes)
 
 
-async def _build(
+async def build_pipeline(
     settings: Settings,
     policy: Policy,
     guard: Guard,
@@ -122,6 +124,7 @@ async def _build(
     journal: Journal,
     deliver: Callable[[Delivery], None],
 ) -> Pipeline:
+    """Load the guard and put the pipeline around it; ConfigurationError if it cannot be loaded."""
     try:
         await guard.start()
     except GuardError as error:

@@ -34,6 +34,31 @@ class AssignmentListener(Protocol):
         ...
 
 
+class Records(Protocol):
+    """What the stream reads from."""
+
+    @property
+    def stopped(self) -> Mapping[tuple[str, int], str]:
+        """Partitions that stand still until the operator decides, and why."""
+        ...
+
+    def poll(self, count: int, timeout_s: float) -> list[Message]:
+        """Up to count records."""
+        ...
+
+    def pause(self, partitions: Sequence[TopicPartition]) -> None:
+        """Stop fetching."""
+        ...
+
+    def resume(self, partitions: Sequence[TopicPartition]) -> None:
+        """Fetch again."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the partitions."""
+        ...
+
+
 class Source:
     """Consumer of the posts topic. auto.offset.reset is `error`: where reading starts is decided here, in the open."""
 

@@ -19,7 +19,7 @@ from worker.moderation.partitions import NOTHING, Outcome, PartitionTrack, Slot
 from worker.moderation.pipeline import Work
 from worker.moderation.progress import Progress
 from worker.moderation.publisher import SLICE_S, Publisher
-from worker.moderation.source import Source
+from worker.moderation.source import Records
 from worker.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Stream:
         self._skip = {_coordinates(entry) for entry in settings.kafka.skip}
         self._tracks: dict[tuple[str, int], PartitionTrack] = {}
         self._incarnations = 0
-        self._source: Source | None = None
+        self._source: Records | None = None
         self._drain_until: float | None = None
         self._leave_now = False
 
@@ -75,7 +75,7 @@ class Stream:
         else:
             self._drain_until = self._clock() + self._settings.kafka.drain_timeout_ms / 1000
 
-    def run(self, source: Source) -> None:
+    def run(self, source: Records) -> None:
         """Until stopped. Raises WorkerError when going on is pointless, and whatever broke the pipeline."""
         self._source = source
         try:
@@ -89,7 +89,7 @@ class Stream:
             self._publisher.close()
             self._progress.say(self._tracks.values(), self._publisher.unconfirmed, final=True)
 
-    def turn(self, source: Source) -> None:
+    def turn(self, source: Records) -> None:
         """Once around."""
         busy = self._publisher.unconfirmed or any(track.unfinished for track in self._tracks.values())
         self._admit(source.poll(_POLL_RECORDS, _BUSY_POLL_S if busy else SLICE_S))
@@ -210,7 +210,7 @@ class Stream:
                     return
                 self._publisher.add(slot)
 
-    def _balance(self, source: Source) -> None:
+    def _balance(self, source: Records) -> None:
         if self._halted:
             pause = [track for track in self._tracks.values() if not track.paused]
             for track in pause:
