@@ -9,6 +9,10 @@ RETRAINING_HIT_TYPE = "org.proguard.moderation.retraining-hit.v1"
 REVIEW_TYPE = "org.proguard.moderation.review.v1"
 
 
+_SPEC_VERSION = ("ce_specversion", SPEC_VERSION.encode())
+_CONTENT_TYPE = ("content-type", CONTENT_TYPE.encode())
+
+
 def headers(
     event_type: str, event_id: str, source: str, subject: str, time: str, traceparent: str
 ) -> list[tuple[str, bytes]]:
@@ -17,12 +21,12 @@ def headers(
     source is the posts topic as a URI reference, subject the post_id, time RFC 3339 UTC, traceparent W3C.
     """
     return [
-        ("ce_specversion", SPEC_VERSION.encode()),
+        _SPEC_VERSION,
         ("ce_type", event_type.encode()),
         ("ce_id", event_id.encode()),
         ("ce_source", source.encode()),
         ("ce_subject", subject.encode()),
         ("ce_time", time.encode()),
-        ("content-type", CONTENT_TYPE.encode()),
+        _CONTENT_TYPE,
         ("traceparent", traceparent.encode()),
     ]

@@ -56,9 +56,10 @@ class GuardRequest:
     @property
     def cost(self) -> int:
         """Estimated prompt tokens, the unit in which micro-batches are bounded."""
-        characters = len(self.text) + len(self.response or "")
-        pixels = self.picture.pixels if self.picture else 0
-        return 1 + characters // CHARACTERS_A_TOKEN + pixels // PIXELS_A_TOKEN
+        characters = len(self.text) if self.response is None else len(self.text) + len(self.response)
+        if self.picture is None:
+            return 1 + characters // CHARACTERS_A_TOKEN
+        return 1 + characters // CHARACTERS_A_TOKEN + self.picture.pixels // PIXELS_A_TOKEN
 
 
 @dataclass(frozen=True, slots=True)
