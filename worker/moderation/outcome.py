@@ -6,11 +6,13 @@ Written as plain dictionaries: a pydantic verdict would cost three times as much
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
+from time import time_ns
 from typing import Any
 
 import orjson
 
-from proguard_core.guards.protocol import Category
+from proguard_core.guards.protocol import NO_CATEGORY, Category
 from proguard_core.policy.policy import MINORS, Policy, concerns_minors
 from proguard_core.questions import Assessment, Coverage
 from schemas import cloudevents
@@ -30,9 +32,12 @@ Headers = dict[str, str | bytes | None] | list[tuple[str, str | bytes | None]] |
 HIT_OVERHEAD_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Judged:
-    """A post with its assessment. Times in milliseconds on the monotonic clock."""
+    """A post with its assessment. Times in milliseconds on the monotonic clock.
+
+    traceparent: of what is published, where the post's trace is sampled; else one is made from the post's headers.
+    """
 
     post: Post
     assessment: Assessment
@@ -43,6 +48,7 @@ class Judged:
     queue_ms: float
     judge_ms: float
     total_ms: float
+    traceparent: str | None = None
 
 
 class OutcomeWriter:
@@ -51,7 +57,8 @@ class OutcomeWriter:
     def __init__(self, topics: TopicSettings, policy: Policy, group_id: str, max_hit_bytes: int) -> None:
         self._topics = topics
         self._policy = policy
-        self._policy_reference = {"name": policy.name, "version": policy.version}
+        self._policy_reference = orjson.Fragment(orjson.dumps({"name": policy.name, "version": policy.version}))
+        self._guard_references: dict[tuple[str, str], orjson.Fragment] = {}
         self._group_id = group_id
         self._max_hit_bytes = max_hit_bytes
 
@@ -62,21 +69,23 @@ class OutcomeWriter:
         now = _now()
         verdict = self._verdict(identity, source, judged, now)
         key = judged.post.post_id.encode()
-        common = self._headers(cloudevents.VERDICT_TYPE, identity, judged.post.post_id, topic, now, headers)
+        trace = judged.traceparent or child_traceparent(pairs(headers) if headers else (), random.getrandbits)
+        common = self._headers(cloudevents.VERDICT_TYPE, identity, judged.post.post_id, topic, now, trace)
         records: list[OutcomeRecord] = [(self._topics.verdicts, key, orjson.dumps(verdict), common)]
         category = judged.assessment.category
         unsafe_novel = judged.assessment.outcome is Label.UNSAFE and category.kind is CategoryKind.NOVEL
         if unsafe_novel and not concerns_minors(category.kind, category.code, category.nearest):
             risk = self._risk(identity, verdict, category)
             hit_headers = self._headers(
-                cloudevents.RETRAINING_HIT_TYPE, identity, judged.post.post_id, topic, now, headers
+                cloudevents.RETRAINING_HIT_TYPE, identity, judged.post.post_id, topic, now, trace
             )
-            risk_headers = self._headers(cloudevents.RISK_TYPE, identity, judged.post.post_id, topic, now, headers)
+            risk_headers = self._headers(cloudevents.RISK_TYPE, identity, judged.post.post_id, topic, now, trace)
             records.append((self._topics.risks, key, orjson.dumps(risk), risk_headers))
             records.append((self._topics.retraining, key, self._hit(risk, judged.post), hit_headers))
         reason = judged.assessment.reason
         failure = judged.assessment.outcome is Label.UNDETERMINED and reason is not None and reason.is_failure
-        return Outcome(tuple(records), failure)
+        kind = verdict["outcome"], _counted_category(category), verdict["action"], verdict["modality"]
+        return Outcome(tuple(records), failure, (*kind, verdict["reason"] or ""))
 
     def erased(self, key: bytes) -> Outcome:
         """Null values under the post's key, so that compaction forgets what was said of it."""
@@ -102,27 +111,35 @@ class OutcomeWriter:
 
     def _verdict(self, identity: str, source: tuple[str, int, int], judged: Judged, now: str) -> dict[str, Any]:
         post, assessment, category = judged.post, judged.assessment, judged.assessment.category
-        withheld = concerns_minors(category.kind, category.code, category.nearest)
+        withheld = category is not NO_CATEGORY and concerns_minors(category.kind, category.code, category.nearest)
         action = self._policy.action(assessment.outcome, category.kind, category.code, category.nearest)
         if withheld:
             action = self._policy.action(Label.UNSAFE, CategoryKind.KNOWN, MINORS)
+        coverage = judged.coverage
         return {
             "schema_version": SCHEMA_VERSION,
             "verdict_id": identity,
             "post_id": post.post_id,
             "author_id": post.author_id,
-            "outcome": assessment.outcome,
-            "reason": assessment.reason,
-            "action": action,
-            "request": assessment.request,
-            "response": assessment.response if post.response else None,
+            "outcome": _word(assessment.outcome),
+            "reason": _word(assessment.reason),
+            "action": _word(action),
+            "request": _word(assessment.request),
+            "response": _word(assessment.response) if post.response else None,
             "score": assessment.score,
-            "category": _category(category, withheld),
+            "category": _NO_CATEGORY if category is NO_CATEGORY else _category(category, withheld),
             "rationale": "" if withheld else _cut(assessment.rationale, MAX_RATIONALE_CHARACTERS),
             "image": assessment.image,
-            "coverage": judged.coverage,
-            "modality": post.modality,
-            "guard": {"name": judged.guard_name, "revision": judged.guard_revision},
+            "coverage": {
+                "text_bytes": coverage.text_bytes,
+                "text_bytes_judged": coverage.text_bytes_judged,
+                "images": coverage.images,
+                "images_judged": coverage.images_judged,
+                "frames": coverage.frames,
+                "frames_judged": coverage.frames_judged,
+            },
+            "modality": _word(post.modality),
+            "guard": self._guard_reference(judged.guard_name, judged.guard_revision),
             "policy": self._policy_reference,
             "source": {"topic": source[0], "partition": source[1], "offset": source[2]},
             "timings_ms": {
@@ -133,6 +150,14 @@ class OutcomeWriter:
             },
             "judged_at": now,
         }
+
+    def _guard_reference(self, name: str, revision: str) -> orjson.Fragment:
+        """Serialised once a revision, since every verdict carries it."""
+        reference = self._guard_references.get((name, revision))
+        if reference is None:
+            reference = orjson.Fragment(orjson.dumps({"name": name, "revision": revision}))
+            self._guard_references[name, revision] = reference
+        return reference
 
     def _risk(self, identity: str, verdict: dict[str, Any], category: Category) -> dict[str, Any]:
         nearest = None
@@ -167,10 +192,21 @@ class OutcomeWriter:
         return _with_post(risk, Post.model_construct(**known), truncated=True)
 
     def _headers(
-        self, event_type: str, identity: str, post_id: str, topic: str, now: str, incoming: Headers
+        self, event_type: str, identity: str, post_id: str, topic: str, now: str, traceparent: str
     ) -> list[tuple[str, str | bytes | None]]:
-        traceparent = child_traceparent(pairs(incoming), random.getrandbits)
         return list(cloudevents.headers(event_type, identity, topic, post_id, now, traceparent))
+
+
+def _word(member: StrEnum | None) -> str | None:
+    """Plain strings: orjson takes twice as long over members of an enumeration."""
+    return None if member is None else member._value_
+
+
+def _counted_category(category: Category) -> str:
+    """The policy's code of a known risk, the kind of any other: a guard's own names are no label."""
+    if category.kind is CategoryKind.KNOWN and category.code is not None:
+        return category.code
+    return category.kind._value_
 
 
 def _with_post(risk: dict[str, Any], post: Post, *, truncated: bool) -> bytes:
@@ -186,12 +222,15 @@ def pairs(headers: Headers) -> list[tuple[str, str | bytes | None]]:
 def _category(category: Category, withheld: bool) -> dict[str, Any]:
     name = None if withheld and category.kind is CategoryKind.NOVEL else category.name
     return {
-        "kind": category.kind,
+        "kind": _word(category.kind),
         "code": category.code,
         "name": None if name is None else _cut(name, MAX_NAME_CHARACTERS),
         "nearest": category.nearest,
         "similarity": category.similarity,
     }
+
+
+_NO_CATEGORY = orjson.Fragment(orjson.dumps(_category(NO_CATEGORY, withheld=False)))
 
 
 def _cut(text: str, characters: int) -> str:
@@ -200,5 +239,13 @@ def _cut(text: str, characters: int) -> str:
     return clean if len(clean) <= characters else clean[: characters - 1] + "…"
 
 
+_second = (0, "")
+
+
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """The wall clock, RFC 3339 in UTC with milliseconds. Formatting the second anew for every post would cost more."""
+    global _second
+    second, nanoseconds = divmod(time_ns(), 1_000_000_000)
+    if second != _second[0]:
+        _second = (second, datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S"))
+    return f"{_second[1]}.{nanoseconds // 1_000_000:03d}Z"
