@@ -47,8 +47,8 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster | F
 
 @pytest.fixture(scope="session")
 def kafka_three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
-    """Three brokers for faults: kill and restart them, and leave them all running."""
-    yield from _started(KafkaCluster(tmp_path_factory.mktemp("kafka-three"), brokers=3))
+    """Three brokers for faults: kill and restart them, slow their links, and leave them all running and mended."""
+    yield from _started(KafkaCluster(tmp_path_factory.mktemp("kafka-three"), brokers=3, slow_network=True))
 
 
 @pytest.fixture(scope="session")

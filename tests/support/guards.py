@@ -15,6 +15,7 @@ from pathlib import Path
 
 from proguard_core.guards.protocol import (
     Category,
+    GuardDied,
     GuardError,
     GuardLimits,
     GuardOptions,
@@ -31,7 +32,11 @@ _NOVEL = re.compile(r"novel:([a-z ]+)")
 
 
 class ScriptedGuard:
-    """settings: delay_ms, jitter_ms a batch (seed), down_file (unavailable while it is there), log_file (of texts)."""
+    """settings: delay_ms, jitter_ms a batch (seed), down_file (unavailable while it is there), log_file (of texts).
+
+    trouble_file: while it is there nothing is judged, the canary neither, and its content says how that looks: `raise`,
+    `hang` or `die`. An engine that died has to be started again, and that fails while the file is there.
+    """
 
     def __init__(self, options: GuardOptions) -> None:
         settings = options.settings
@@ -39,17 +44,23 @@ class ScriptedGuard:
         self._jitter_s = float(str(settings.get("jitter_ms", 0))) / 1000
         self._random = random.Random(str(settings.get("seed", "0")))
         self._down_file = Path(str(settings["down_file"])) if "down_file" in settings else None
+        self._trouble_file = Path(str(settings["trouble_file"])) if "trouble_file" in settings else None
+        self._dead = False
         self._log_file = Path(str(settings["log_file"])) if "log_file" in settings else None
         self.name = "scripted"
         self.revision = str(settings.get("revision", "1"))
         self.limits = GuardLimits(window_bytes=int(str(settings.get("window_bytes", 4096))))
 
     async def start(self) -> None:
-        """Nothing to load."""
+        """Nothing to load, but an engine that died may not come back yet."""
+        if self._dead and self._trouble() == "die":
+            raise GuardError("the engine does not start")
+        self._dead = False
 
     async def judge(self, requests: Sequence[GuardRequest]) -> list[Judgement]:
         """As the texts say."""
         self._check_up()
+        await self._be_in_trouble()
         texts = [f"{request.text} {request.response or ''}" for request in requests]
         if any("guard:kill" in text for text in texts):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -57,6 +68,8 @@ class ScriptedGuard:
             await asyncio.sleep(3600)
         if self._delay_s or self._jitter_s:
             await asyncio.sleep(self._delay_s + self._random.random() * self._jitter_s)
+        if self._dead:
+            raise GuardDied("the engine died meanwhile")
         if any("guard:raise" in text for text in texts):
             raise GuardError("told to")
         if self._log_file is not None:
@@ -65,8 +78,9 @@ class ScriptedGuard:
         return [_judgement(text) for text in texts]
 
     async def probe(self) -> None:
-        """Up unless down_file says otherwise."""
+        """Up unless down_file or trouble_file says otherwise."""
         self._check_up()
+        await self._be_in_trouble()
 
     async def swap(self, revision: str) -> None:
         """Another name for the same script."""
@@ -78,6 +92,26 @@ class ScriptedGuard:
     def _check_up(self) -> None:
         if self._down_file is not None and self._down_file.exists():
             raise GuardUnavailable("down_file exists")
+
+    async def _be_in_trouble(self) -> None:
+        trouble = self._trouble()
+        while trouble == "hang":
+            await asyncio.sleep(0.05)
+            trouble = self._trouble()
+        if trouble == "raise":
+            raise GuardUnavailable("trouble_file says so")
+        if trouble == "die" or self._dead:
+            self._dead = True
+            raise GuardDied("trouble_file says so")
+
+    def _trouble(self) -> str:
+        """What the file says; empty without one."""
+        if self._trouble_file is None or not self._trouble_file.exists():
+            return ""
+        try:
+            return self._trouble_file.read_text()
+        except FileNotFoundError:  # over just now
+            return ""
 
 
 def scripted(options: GuardOptions, _policy: Policy) -> ScriptedGuard:

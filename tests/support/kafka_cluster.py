@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -11,8 +12,10 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from tests.support.kafka_jars import kafka_classpath
-from tests.support.kafka_properties import ADMIN, PASSWORDS, STORE_PASSWORD, BrokerPlace, broker_properties
+from tests.support.kafka_keys import make_keys
+from tests.support.kafka_properties import ADMIN, PASSWORDS, STORE_PASSWORD, WORKER, BrokerPlace, broker_properties
 from tests.support.processes import start_server, tail
+from tests.support.slow_network import Link, SlowNetwork
 from worker.local.child import Child, free_ports
 
 ClientConfig = dict[str, str | int | float | bool]
@@ -26,24 +29,44 @@ _FORMAT_S = 60.0
 class KafkaCluster:
     """Brokers as child processes; a context manager. Brokers count from 1 and keep their port and data over restarts.
 
-    With secure, clients need SASL_SSL and SCRAM-SHA-256 (users admin, a super user, and worker, without any right until
-    ACLs give it some). Logs lie in directory as broker1.log and so on. Memory: about 350 MB a broker.
+    With secure, clients need SASL_SSL and SCRAM-SHA-256, PLAIN or OAUTHBEARER (unsecured tokens), or a certificate at
+    mtls_servers. Users: admin, a super user, and worker, without any right until ACLs give it some. Logs lie in
+    directory as broker1.log and so on. Memory: about 350 MB a broker.
+    With slow_network, clients that start from slow_servers reach each broker (plain, without login) through a link of
+    its own that can be slow or cut; brokers, and all other clients, do not pass there.
     """
 
-    def __init__(self, directory: Path, brokers: Literal[1, 3] = 1, secure: bool = False) -> None:
+    def __init__(
+        self, directory: Path, brokers: Literal[1, 3] = 1, secure: bool = False, slow_network: bool = False
+    ) -> None:
         self.directory = directory
         self.secure = secure
-        ports = free_ports(2 * brokers)
+        self.slow_network = slow_network
+        self.links: dict[int, Link] = {}
+        self._network: SlowNetwork | None = None
+        ports = iter(free_ports(3 * brokers))
         self._places = [
-            BrokerPlace(number, ports[2 * number - 2], ports[2 * number - 1], directory / f"data{number}")
+            BrokerPlace(number, next(ports), next(ports), directory / f"data{number}")
             for number in range(1, brokers + 1)
         ]
+        self._ports_behind_links = list(ports)
+        self._mtls_ports = free_ports(brokers) if secure else []
         self._children: dict[int, Child] = {}
 
     @property
     def bootstrap_servers(self) -> str:
         """All brokers, those that are down too."""
         return ",".join(f"127.0.0.1:{place.port}" for place in self._places)
+
+    @property
+    def mtls_servers(self) -> str:
+        """All brokers of a secure cluster, where a client's certificate is its login."""
+        return ",".join(f"127.0.0.1:{port}" for port in self._mtls_ports)
+
+    @property
+    def slow_servers(self) -> str:
+        """All brokers, through their links."""
+        return ",".join(f"127.0.0.1:{link.port}" for link in self.links.values())
 
     def client_config(self, user: str = ADMIN, password: str | None = None) -> ClientConfig:
         """librdkafka settings to connect with; user and password matter only where the cluster is secure."""
@@ -61,7 +84,10 @@ class KafkaCluster:
     def start(self) -> Self:
         """Format what is new, start all brokers, wait until they answer."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._prepare(kafka_classpath())
+        classpath = kafka_classpath()
+        if self.slow_network:
+            self._link()
+        self._prepare(classpath)
         for place in self._places:
             self._start_broker(place.number)
         self.wait_ready()
@@ -76,6 +102,9 @@ class KafkaCluster:
         for child in self._children.values():
             child.stop()
         self._children.clear()
+        if self._network is not None:
+            self._network.stop()
+            self._network = None
 
     def pid(self, broker: int) -> int:
         """Process id of a broker, to measure it."""
@@ -128,6 +157,14 @@ class KafkaCluster:
         ]
         return f"replicas behind: {behind[:5]}" if behind else ""
 
+    def _link(self) -> None:
+        """A link to each broker's other listener; before the brokers start, since they advertise it."""
+        self._network = SlowNetwork().start()
+        for index, port in enumerate(self._ports_behind_links):
+            link = self._network.link(port)
+            self._places[index] = replace(self._places[index], slow=(port, link.port))
+            self.links[index + 1] = link
+
     def _log(self, broker: int) -> Path:
         return self.directory / f"broker{broker}.log"
 
@@ -142,10 +179,11 @@ class KafkaCluster:
         """Certificates, properties files and formatted data folders, each only once."""
         keystore = self.directory / "keys.p12" if self.secure else None
         if keystore and not keystore.exists():
-            _make_keys(keystore)
+            make_keys(keystore, STORE_PASSWORD, WORKER)
         formatting: list[subprocess.Popen[bytes]] = []
         for place in self._places:
-            self._properties(place.number).write_text(broker_properties(place, self._places, keystore))
+            mtls_port = self._mtls_ports[place.number - 1] if self.secure else 0
+            self._properties(place.number).write_text(broker_properties(place, self._places, keystore, mtls_port))
             if not (place.data / "meta.properties").exists():
                 formatting.append(self._format(place, classpath))
         for process in formatting:
@@ -167,15 +205,3 @@ class KafkaCluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def _make_keys(keystore: Path) -> None:
-    """A key pair for 127.0.0.1 and, as ca.pem beside it, the certificate that clients trust."""
-    store = ["-alias", "broker", "-keystore", str(keystore), "-storepass", STORE_PASSWORD]
-    names = ["-dname", "CN=localhost", "-ext", "SAN=ip:127.0.0.1,dns:localhost", "-validity", "30"]
-    ca = str(keystore.with_name("ca.pem"))
-    for command in (
-        ["keytool", "-genkeypair", "-keyalg", "EC", "-storetype", "PKCS12", *names, *store],
-        ["keytool", "-exportcert", "-rfc", "-file", ca, *store],
-    ):
-        subprocess.run(command, check=True, capture_output=True, timeout=60)

@@ -33,16 +33,17 @@ _QUICK = {
 
 @dataclass(frozen=True, slots=True)
 class BrokerPlace:
-    """Where one broker listens and keeps its data."""
+    """Where one broker listens and keeps its data. slow: the port it listens on behind a proxy, and the proxy's."""
 
     number: int
     port: int
     controller_port: int
     data: Path
+    slow: tuple[int, int] | None = None
 
 
-def broker_properties(place: BrokerPlace, places: list[BrokerPlace], keystore: Path | None) -> str:
-    """The properties file of one broker that is also a controller; keystore given means TLS, SCRAM and ACLs."""
+def broker_properties(place: BrokerPlace, places: list[BrokerPlace], keystore: Path | None, mtls_port: int = 0) -> str:
+    """The properties file of one broker that is also a controller; keystore given means TLS, logins and ACLs."""
     protocol = "SASL_SSL" if keystore else "PLAINTEXT"
     replicas = min(3, len(places))
     values = {
@@ -61,18 +62,33 @@ def broker_properties(place: BrokerPlace, places: list[BrokerPlace], keystore: P
         "transaction.state.log.replication.factor": str(replicas),
         "transaction.state.log.min.isr": str(max(1, replicas - 1)),
     }
+    if place.slow is not None:
+        values["listeners"] += f",SLOW://127.0.0.1:{place.slow[0]}"
+        values["advertised.listeners"] += f",SLOW://127.0.0.1:{place.slow[1]}"
+        values["listener.security.protocol.map"] += ",SLOW:PLAINTEXT"
+    if keystore is not None:
+        values["listeners"] += f",MTLS://127.0.0.1:{mtls_port}"
+        values["advertised.listeners"] += f",MTLS://127.0.0.1:{mtls_port}"
+        values["listener.security.protocol.map"] += ",MTLS:SSL"
     values |= _QUICK | (_security(keystore) if keystore else {})
     return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
 def _security(keystore: Path) -> dict[str, str]:
-    login = "org.apache.kafka.common.security.scram.ScramLoginModule required"
+    common, listener = "org.apache.kafka.common.security", "listener.name.sasl_ssl"
+    login = f'username="{ADMIN}" password="{PASSWORDS[ADMIN]}"'
+    users = " ".join(f'user_{user}="{password}"' for user, password in PASSWORDS.items())
     return {
         "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-256",
-        "sasl.enabled.mechanisms": "SCRAM-SHA-256",
-        "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config": (
-            f'{login} username="{ADMIN}" password="{PASSWORDS[ADMIN]}";'
+        "sasl.enabled.mechanisms": "SCRAM-SHA-256,PLAIN,OAUTHBEARER",
+        f"{listener}.scram-sha-256.sasl.jaas.config": f"{common}.scram.ScramLoginModule required {login};",
+        f"{listener}.plain.sasl.jaas.config": f"{common}.plain.PlainLoginModule required {login} {users};",
+        # Without a validator of its own the broker takes tokens that nobody signed, which is enough to see one pass.
+        f"{listener}.oauthbearer.sasl.jaas.config": (
+            f'{common}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="{ADMIN}";'
         ),
+        "listener.name.mtls.ssl.client.auth": "required",
+        "ssl.principal.mapping.rules": "RULE:^CN=([^,]+).*$/$1/,DEFAULT",
         "ssl.keystore.location": str(keystore),
         "ssl.keystore.password": STORE_PASSWORD,
         "ssl.keystore.type": "PKCS12",

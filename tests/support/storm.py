@@ -3,222 +3,231 @@
 A kill or stop counts only if the worker had posts in the guard at that moment: its journal tells, while it is frozen.
 """
 
-import itertools
-import json
 import random
-import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Message, Producer
 
 from tests.support.kafka_cluster import KafkaCluster
+from tests.support.pictures import jpeg
+from tests.support.s3_server import S3Server
+from tests.support.slow_network import Link, SlowNetwork
+from tests.support.storm_faults import KINDS, Faults
+from tests.support.storm_ledger import PICTURES, Findings, Ledger, storm_posts
+from tests.support.storm_watch import Watch
+from tests.support.storm_workers import WorkerGroup
 from tests.support.topics import TopicNames
-from tests.support.verdicts import Found, find
 from tests.support.worker_process import WorkerProcess
 
-_EDITED_EVERY = 7  # one post in so many repeats the id of an earlier one
-_LONGEST_STOP_S = 9.0
-_PAUSE_S = (0.5, 3.0)
-_EXITS_ALLOWED = 5
+_PAUSE_S = (1.0, 4.0)
+_TICK_S = 0.1
+_SAY_EVERY_S = 5.0
+_FLUSH_S = 120.0
+# A partition may go from one broken worker to the next for a while, but not for so long.
+_STUCK_S = 90.0
+_START_S = 60.0
+_MENDED_S = 180.0
 
 
-@dataclass(slots=True)
+class StuckError(Exception):
+    """Posts wait and nothing moves. The text holds the ends of the workers' logs."""
+
+
+@dataclass(frozen=True, slots=True)
 class StormPlan:
-    """Posts arrive at `rate` a second until the faults are over, and at least `posts` of them.
+    """Posts arrive at `rate` a second until so many faults of these kinds were begun and are over."""
 
-    faults: kills and stops of workers that have to count; broker: whether one is killed and restarted too.
-    """
-
-    posts: int
-    rate: int
     faults: int
     seed: int
-    broker: bool = True
-    workers: int = 2
+    rate: int = 150
+    workers: int = 3
+    most_workers: int = 4
+    kinds: tuple[str, ...] = tuple(KINDS)
     group_protocol: str = "classic"
 
 
 @dataclass(slots=True)
 class StormReport:
-    """What a read_committed reader saw after the storm."""
+    """What a read_committed reader saw after the storm. history: of the posts concerned, empty when all is well."""
 
     posts: int
-    kills: int = 0
-    stops: int = 0
-    exits: list[int] = field(default_factory=list)
-    lost: int = 0
-    doubled: int = 0
-    reordered: list[str] = field(default_factory=list)
-    dead_lettered: int = 0
-    undetermined: int = 0
+    counts: Counter[str]
+    findings: Findings
+    exits: list[tuple[int, int]] = field(default_factory=list)
+    history: str = ""
 
     def line(self) -> str:
         """The closing line."""
+        found = self.findings
         return (
-            f"faults={self.kills + self.stops} posts={self.posts} lost={self.lost} doubled={self.doubled} "
-            f"reordered={len(self.reordered)} dead_lettered={self.dead_lettered} undetermined={self.undetermined}"
+            f"faults={sum(self.counts.values())} posts={self.posts} lost={found.lost} doubled={found.doubled} "
+            f"reordered={found.reordered} dead_lettered={found.dead_lettered} undetermined={found.undetermined}"
         )
 
     @property
     def clean(self) -> bool:
         """Whether every promise held."""
-        return not (self.lost or self.doubled or self.reordered or self.dead_lettered or self.undetermined)
+        return self.findings.clean
 
 
 class Storm:
-    """One run on a cluster whose topics exist."""
+    """One run on a cluster with slow_network whose topics exist, and a bucket of an S3 server. say: progress lines."""
 
-    def __init__(self, cluster: KafkaCluster, topics: TopicNames, directory: Path, plan: StormPlan) -> None:
+    def __init__(
+        self,
+        cluster: KafkaCluster,
+        s3: S3Server,
+        bucket: str,
+        topics: TopicNames,
+        directory: Path,
+        plan: StormPlan,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self._cluster = cluster
+        self._s3 = s3
+        self._bucket = bucket
         self._topics = topics
+        self._directory = directory
         self._plan = plan
-        self._random = random.Random(plan.seed)
-        self._report = StormReport(0)
+        self._say = say
+        self._ledger = Ledger()
         self._over = threading.Event()
-        self.workers = [
-            WorkerProcess(directory, cluster.bootstrap_servers, topics, slot, _settings(plan, slot))
-            for slot in range(plan.workers)
-        ]
+        self._began = self._said_at = time.monotonic()
 
-    def run(self, timeout_s: float = 120) -> StormReport:
-        """Produce, break, wait for the end, look. The workers are ended whatever happens."""
-        producing = threading.Thread(target=self._produce, daemon=True)
-        try:
-            for worker in self.workers:
-                worker.start()
-            producing.start()
-            self._break()
-            self._over.set()
-            producing.join()
-            self._wait_for_end(time.monotonic() + timeout_s)
-            for worker in self.workers:
-                worker.terminate()
-        finally:
-            for worker in self.workers:
-                worker.__exit__()
-        self._judge(find(self._cluster.client_config(), self._topics))
-        return self._report
+    def run(self) -> StormReport:
+        """Produce, break, wait for the end, look. Workers are ended and servers mended whatever happens.
+
+        Raises StuckError when posts wait and nothing moves.
+        """
+        for number in range(PICTURES):
+            self._s3.client().put_object(Bucket=self._bucket, Key=f"{number}.jpg", Body=jpeg(320 + number, 240))
+        config = self._cluster.client_config()
+        with SlowNetwork() as network, Watch(config, self._topics.posts) as watch, ThreadPoolExecutor(1) as pool:
+            link = network.link(urlsplit(self._s3.endpoint_url).port or 0)
+            workers = WorkerGroup(lambda slot: self._worker(slot, link), self._plan.most_workers)
+            faults = Faults(
+                self._plan.seed, self._plan.kinds, self._cluster, workers, self._s3, link, self._trouble_file
+            )
+            try:
+                self._rage(workers, faults, watch, pool)
+            finally:
+                self._over.set()
+                faults.close()
+                workers.end()
+        findings = self._ledger.check(config, self._topics)
+        history = "" if findings.clean else self._ledger.history(config, self._topics, faults.history)
+        return StormReport(len(self._ledger.written), faults.counts, findings, workers.exits, history)
+
+    def _rage(self, workers: WorkerGroup, faults: Faults, watch: Watch, pool: ThreadPoolExecutor) -> None:
+        for slot in range(self._plan.workers):
+            workers.start(slot)
+        producing = pool.submit(self._produce)
+        self._until(lambda: watch.committed > 0, _START_S, "no post was judged", workers, faults, watch)
+        pauses = random.Random(f"pauses {self._plan.seed}")
+        while len(faults.history) < self._plan.faults:
+            self._pass_time(time.monotonic() + pauses.uniform(*_PAUSE_S), workers, faults, watch)
+            while not faults.strike():
+                self._pass_time(time.monotonic() + _TICK_S, workers, faults, watch)
+            self._raise_if_failed(producing)
+        self._until(faults.over, _MENDED_S, "the faults are not over", workers, faults, watch)
+        self._over.set()
+        producing.result(_FLUSH_S)
+        end = len(self._ledger.written)
+        self._until(lambda: watch.committed == end, float("inf"), "", workers, faults, watch)
+        workers.leave()
+
+    def _until(
+        self,
+        true: Callable[[], bool],
+        timeout_s: float,
+        otherwise: str,
+        workers: WorkerGroup,
+        faults: Faults,
+        watch: Watch,
+    ) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not true():
+            if time.monotonic() > deadline:
+                raise StuckError(f"{otherwise}\n{workers.tails()}")
+            self._pass_time(time.monotonic() + _TICK_S, workers, faults, watch)
+
+    def _pass_time(self, until: float, workers: WorkerGroup, faults: Faults, watch: Watch) -> None:
+        while True:
+            workers.revive()
+            if stuck := watch.stuck(_STUCK_S):
+                raise StuckError(f"{stuck}; faults under way: {faults.under_way}\n{workers.tails()}")
+            if time.monotonic() - self._said_at >= _SAY_EVERY_S:
+                self._said_at = time.monotonic()
+                self._say(
+                    f"{self._said_at - self._began:5.0f} s: {len(faults.history)} faults, "
+                    f"{len(self._ledger.written)} posts, {watch.lag} behind, "
+                    f"workers {sorted(workers.sound())} sound, under way: {', '.join(faults.under_way) or 'nothing'}"
+                )
+            if (left := until - time.monotonic()) <= 0:
+                return
+            time.sleep(min(left, _TICK_S))
+
+    @staticmethod
+    def _raise_if_failed(producing: Future[None]) -> None:
+        if producing.done():
+            producing.result()
+            raise RuntimeError("the storm's own posts ended too early")
 
     def _produce(self) -> None:
-        producer = Producer({**self._cluster.client_config(), "enable.idempotence": True, "linger.ms": 5})
+        """Straight to the brokers: the slow network is the workers'. Raises RuntimeError if a post was not written."""
+        failures: list[str] = []
+        own = {"enable.idempotence": True, "linger.ms": 5, "log_level": 0}
+        producer = Producer({**self._cluster.client_config(), **own})
         began = time.monotonic()
-        for number, post in enumerate(_posts(self._plan.seed)):
-            if number >= self._plan.posts and self._over.is_set():
+        for number, post in enumerate(storm_posts(self._plan.seed, self._bucket)):
+            if self._over.is_set():
                 break
             ahead = number / self._plan.rate - (time.monotonic() - began)
             if ahead > 0:
                 time.sleep(ahead)
-            producer.produce(self._topics.posts, orjson.dumps(post), post["post_id"])
+
+            def note(error: object, message: Message, post: dict[str, Any] = post) -> None:
+                failures.append(str(error)) if error else self._ledger.note(post, message)
+
+            producer.produce(self._topics.posts, orjson.dumps(post), post["post_id"], on_delivery=note)
             producer.poll(0)
-            self._report.posts += 1
-        if producer.flush(60):
-            raise RuntimeError("the storm's own posts were not written")
+        if producer.flush(_FLUSH_S) or failures:
+            raise RuntimeError(f"the storm's own posts were not written: {failures[:3]}")
 
-    def _break(self) -> None:
-        broker_at = self._plan.faults // 2 if self._plan.broker else -1
-        while self._report.kills + self._report.stops < self._plan.faults:
-            time.sleep(self._random.uniform(*_PAUSE_S))
-            self._revive()
-            if self._report.kills + self._report.stops == broker_at:
-                self._break_broker()
-                broker_at = -1
-            self._break_worker(self._random.choice(self.workers), self._random.random() < 0.5)
+    def _trouble_file(self, slot: int) -> Path:
+        return self._directory / f"trouble-{slot}"
 
-    def _break_worker(self, worker: WorkerProcess, kill: bool) -> None:
-        worker.suspend()
-        if not _in_flight(worker):
-            worker.resume()
-        elif kill:
-            worker.process.send_signal(signal.SIGKILL)
-            worker.process.wait(10)
-            worker.start()
-            self._report.kills += 1
-        else:
-            time.sleep(self._random.uniform(0.5, _LONGEST_STOP_S))
-            worker.resume()
-            self._report.stops += 1
-
-    def _break_broker(self) -> None:
-        broker = self._random.choice([1, 2, 3])
-        self._cluster.kill(broker)
-        time.sleep(self._random.uniform(1, 5))
-        self._cluster.restart(broker, wait=False)
-
-    def _revive(self) -> None:
-        """Start again what ended by itself, as an orchestrator would, and remember how it ended."""
-        for worker in self.workers:
-            if (code := worker.process.poll()) is not None:
-                self._report.exits.append(code)
-                if len(self._report.exits) > self._plan.faults + _EXITS_ALLOWED:
-                    raise RuntimeError(f"the workers do not stay up:\n{worker.log[-3000:]}")
-                worker.start()
-
-    def _wait_for_end(self, deadline: float) -> None:
-        consumer = Consumer({**self._cluster.client_config(), "group.id": self._topics.posts})
-        try:
-            while time.monotonic() < deadline:
-                self._revive()
-                if _lag(consumer, self._topics.posts) == 0:
-                    return
-                time.sleep(0.5)
-        finally:
-            consumer.close()
-
-    def _judge(self, found: Found) -> None:
-        report, sources = self._report, found.sources()
-        report.lost = report.posts - len(sources)
-        report.doubled = sum(count - 1 for count in sources.values())
-        report.reordered = found.reordered()
-        report.dead_lettered = len(found.dead_letters)
-        report.undetermined = sum(verdict["outcome"] == "undetermined" for verdict in found.verdicts)
-
-
-def _settings(plan: StormPlan, slot: int) -> dict[str, dict[str, Any]]:
-    classic = {"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"}
-    return {
-        "kafka": {
-            "group_protocol": plan.group_protocol,
-            "transaction_timeout_ms": 6000,
-            "consumer": classic if plan.group_protocol == "classic" else {},
-        },
-        "guard": {"settings": {"delay_ms": 20, "jitter_ms": 200, "seed": f"{plan.seed}-{slot}"}},
-        "batching": {"in_flight": 6, "max_posts": 64},
-    }
-
-
-def _posts(seed: int) -> Iterator[dict[str, Any]]:
-    numbers = random.Random(seed)
-    for number in itertools.count():
-        identity = numbers.randrange(number) if number and number % _EDITED_EVERY == 0 else number
-        text = "novel:strange thing" if number % 50 == 0 else f"post number {number}"
-        yield {"post_id": f"post-{identity}", "author_id": f"author-{number % 97}", "text": text}
-
-
-def _in_flight(worker: WorkerProcess) -> bool:
-    journals = list(Path(worker.settings["kafka"]["state_dir"]).glob("*.journal"))
-    begun: set[int] = set()
-    for line in journals[0].read_bytes().splitlines() if journals else []:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if "begin" in entry:
-            begun.add(entry["begin"])
-        elif "end" in entry:
-            begun.discard(entry["end"])
-    return bool(begun)
-
-
-def _lag(consumer: Consumer, topic: str) -> int:
-    partitions = [
-        TopicPartition(topic, number) for number in consumer.list_topics(topic, timeout=20).topics[topic].partitions
-    ]
-    committed = {place.partition: place.offset for place in consumer.committed(partitions, 20)}
-    ends = {place.partition: consumer.get_watermark_offsets(place, 20)[1] for place in partitions}
-    return sum(end - max(0, committed[number]) for number, end in ends.items())
+    def _worker(self, slot: int, s3_link: Link) -> WorkerProcess:
+        plan = self._plan
+        classic = {"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"}
+        guard = {
+            "delay_ms": 20,
+            "jitter_ms": 100,
+            "seed": f"{plan.seed}-{slot}",
+            "trouble_file": str(self._trouble_file(slot)),
+        }
+        settings: dict[str, dict[str, Any]] = {
+            "kafka": {
+                "group_protocol": plan.group_protocol,
+                "transaction_timeout_ms": 6000,
+                "consumer": classic if plan.group_protocol == "classic" else {},
+            },
+            "objects": {
+                "endpoint_url": f"http://127.0.0.1:{s3_link.port}",
+                "buckets": [self._bucket],
+                "timeout_s": 5.0,
+            },
+            "guard": {"settings": guard, "timeout_s": 2.0},
+            "batching": {"in_flight": 6, "max_posts": 64},
+        }
+        servers = self._cluster.slow_servers
+        return WorkerProcess(self._directory, servers, self._topics, slot, settings, self._s3.environment)
