@@ -202,6 +202,53 @@ def dead_letters_replay(
     raise typer.Exit(body.replay(settings, wanted, limit, dry_run))
 
 
+_Assignments = Annotated[
+    list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE, such as guard.engine=...; may be repeated.")
+]
+
+
+@app.command()
+def replay(
+    context: typer.Context,
+    first: Annotated[
+        str | None, typer.Option("--from", help="First offset, or RFC 3339 time; default: what is there.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", help="Up to, and without, this offset or time; default: the end now.")
+    ] = None,
+    partition: Annotated[list[int] | None, typer.Option(min=0, help="Only this one; may be repeated.")] = None,
+    policy: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Judge under this policy instead of policy.path.")
+    ] = None,
+    assignments: _Assignments = None,
+    topics_suffix: Annotated[str, typer.Option(help="Added to the live topics' names for those written.")] = ".replay",
+    create_topics: Annotated[bool, typer.Option("--create-topics", help="Make those that are missing.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Sum up which verdicts would change.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Judge what an earlier run has done as well.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which offsets are meant, judge nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on a terminal too.")] = False,
+) -> None:
+    """Judge a range of the posts topic again, under another policy or guard, into topics of its own.
+
+    Workers and their group are not touched. The same command after a crash goes on where it was.
+    """
+    import worker.commands.replay as body
+    from worker.replay.run import Request
+
+    settings = _settings(context, body.overrides(assignments or [], policy))
+    request = Request(
+        first=body.bound("--from", first),
+        until=body.bound("--to", until),
+        partitions=tuple(partition or ()),
+        suffix=topics_suffix,
+        create_topics=create_topics,
+        restart=restart,
+        compare=compare,
+        dry_run=dry_run,
+    )
+    raise typer.Exit(body.run(settings, request, as_json))
+
+
 @config_app.command("show")
 def config_show(context: typer.Context) -> None:
     """Print the settings in force as TOML, secrets masked."""

@@ -161,7 +161,9 @@ def test_the_command_line_is_light() -> None:
     assert not _loaded_after("import worker.cli") & HEAVY
 
 
-@pytest.mark.parametrize("arguments", [[], ["moderate"], ["judge"], ["demo"], ["config", "check"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [[], ["moderate"], ["judge"], ["demo"], ["replay"], ["config", "check"]], ids=" ".join
+)
 def test_help_is_light(arguments: list[str]) -> None:
     code = f"""
 import sys

@@ -1,0 +1,133 @@
+"""Which records are judged again: bounds as people write them, and the offsets that they mean on the broker."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from worker.errors import ConfigurationError
+
+Bound = int | datetime
+
+_ANSWER_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Offsets of one partition: from start up to, and without, end."""
+
+    partition: int
+    start: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        """Offsets in it. Transaction markers are among them, so there may be fewer records."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Ranges as they are now, those without an offset left out, and notes on what of them cannot be had."""
+
+    ranges: tuple[Range, ...]
+    notes: tuple[str, ...]
+
+
+def parse_bound(text: str) -> Bound:
+    """An offset, or an RFC 3339 time with an offset from UTC; ValueError if it is neither."""
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise ValueError(f"{text!r} is neither an offset nor an RFC 3339 time with an offset")
+    return time
+
+
+def partitions_of(consumer: Consumer, topic: str) -> list[int]:
+    """The partitions of a topic. ConfigurationError if there is no such topic."""
+    # All topics are asked for: asking for one by name would make some brokers create it.
+    known = consumer.list_topics(timeout=_ANSWER_S).topics.get(topic)
+    if known is None:
+        raise ConfigurationError(f"topic {topic} does not exist, or the principal may not see it")
+    return sorted(known.partitions)
+
+
+def resolve(
+    consumer: Consumer, topic: str, partitions: Sequence[int], first: Bound | None, until: Bound | None
+) -> Resolved:
+    """The offsets from first up to, and without, until; None is what is there now.
+
+    A time means the first record at or after it, as the broker finds it. partitions: none given means all. Raises
+    ConfigurationError for a partition that does not exist, and KafkaException if the broker does not answer.
+    """
+    existing = partitions_of(consumer, topic)
+    if unknown := sorted(set(partitions) - set(existing)):
+        raise ConfigurationError(f"topic {topic} has no partition {', '.join(map(str, unknown))}")
+    wanted = sorted(set(partitions) or existing)
+    starts, ends = _offsets(consumer, topic, wanted, first), _offsets(consumer, topic, wanted, until)
+    ranges, notes = [], []
+    for partition in wanted:
+        low, high = watermarks(consumer, topic, partition)
+        start, end = starts[partition], ends[partition]
+        notes += _notes(f"{topic}[{partition}]", first, until, low, high, start)
+        start = max(low, low if first is None else high if start is None else start)
+        end = high if end is None else min(end, high)
+        if start < end:
+            ranges.append(Range(partition, start, end))
+    return Resolved(tuple(ranges), tuple(notes))
+
+
+def since(consumer: Consumer, topic: str, time_ms: int | None) -> list[Range]:
+    """Everything in all partitions from a time (milliseconds since the epoch; None: from the beginning) until now."""
+    partitions = partitions_of(consumer, topic)
+    starts: dict[int, int | None] = dict.fromkeys(partitions)
+    if time_ms is not None:
+        starts = _at_time(consumer, topic, partitions, time_ms)
+    ranges = []
+    for partition in partitions:
+        low, high = watermarks(consumer, topic, partition)
+        start = starts[partition]
+        begin = low if time_ms is None else high if start is None else max(low, start)
+        ranges.append(Range(partition, begin, high))
+    return ranges
+
+
+def watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """First offset that is there, and the end for readers of committed records."""
+    answer = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_ANSWER_S)
+    if answer is None:
+        raise KafkaException(f"no answer about {topic}[{partition}] within {_ANSWER_S:g} s")
+    return answer
+
+
+def _offsets(consumer: Consumer, topic: str, partitions: Sequence[int], bound: Bound | None) -> dict[int, int | None]:
+    """The offset that a bound means in each partition; None where it means the end, or is none."""
+    if isinstance(bound, datetime):
+        return _at_time(consumer, topic, partitions, int(bound.timestamp() * 1000))
+    return dict.fromkeys(partitions, bound)
+
+
+def _at_time(consumer: Consumer, topic: str, partitions: Sequence[int], time_ms: int) -> dict[int, int | None]:
+    asked = [TopicPartition(topic, partition, time_ms) for partition in partitions]
+    found: dict[int, int | None] = {}
+    for answer in consumer.offsets_for_times(asked, timeout=_ANSWER_S):
+        if answer.error is not None:
+            raise KafkaException(answer.error)
+        found[answer.partition] = answer.offset if answer.offset >= 0 else None
+    return found
+
+
+def _notes(name: str, first: Bound | None, until: Bound | None, low: int, high: int, start: int | None) -> list[str]:
+    notes = []
+    if isinstance(first, int) and first < low:
+        notes.append(f"{name}: {low - first} records from offset {first} have expired; it begins at {low}")
+    elif not isinstance(first, int) and low > 0 and (first is None or (start is not None and start <= low)):
+        notes.append(f"{name}: begins at offset {low}; what lay before has expired, and may belong to the range")
+    if isinstance(until, int) and until > high:
+        notes.append(f"{name}: ends at offset {high}, before {until}")
+    return notes
