@@ -136,7 +136,9 @@ def _environment(servers: str, folder: Path, own_broker: bool) -> dict[str, str]
     }
     if own_broker:
         wanted["GROUP_PROTOCOL"] = "consumer"
-    return inherited | {f"PROGUARD_KAFKA__{name}": value for name, value in wanted.items()}
+    # The demo needs no metrics, and whatever is at their port already must not stop it.
+    served = {"PROGUARD_TELEMETRY__PORT": inherited.get("PROGUARD_TELEMETRY__PORT", "0")}
+    return inherited | served | {f"PROGUARD_KAFKA__{name}": value for name, value in wanted.items()}
 
 
 def _play(stage: Stage, stack: ExitStack, screen: Screen, keep: bool, deadline_s: float) -> int:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from worker.moderation.partitions import PartitionTrack, Slot
-from worker.moderation.publisher import SLICE_S, next_offsets, produce, take_back
+from worker.moderation.publisher import SLICE_S, confirm, next_offsets, produce, take_back
 from worker.settings import KafkaSettings
+from worker.telemetry.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +28,12 @@ class AtLeastOncePublisher:
         make_producer: Callable[[Callable[[KafkaError | None, object], None]], Producer],
         settings: KafkaSettings,
         clock: Callable[[], float] = time.monotonic,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._make_producer = make_producer
         self._producer = make_producer(self._on_delivery)
         self._clock = clock
+        self._telemetry = telemetry or Telemetry()
         self._interval_s = settings.commit_interval_ms / 1000
         self._consumer: Consumer | None = None
         self._queue: deque[Slot] = deque()
@@ -65,7 +68,7 @@ class AtLeastOncePublisher:
             return
         if not self._committing:
             try:
-                produce(self._producer, self._queue, self._sent)
+                produce(self._producer, self._queue, self._sent, self._telemetry)
             except KafkaException as error:
                 self._renew(error.args[0])
                 return
@@ -86,9 +89,8 @@ class AtLeastOncePublisher:
             self._sent = [slot for slot in self._sent if not slot.track.closed]
             return
         committed = {(partition.topic, partition.partition): partition.offset for partition in partitions}
-        for slot in self._sent:
-            if slot.offset < committed.get(slot.track.key, -1):
-                slot.track.confirm(slot)
+        confirm((slot for slot in self._sent if slot.offset < committed.get(slot.track.key, -1)), self._telemetry)
+        self._committed()
         self._sent = [slot for slot in self._sent if slot.offset >= committed.get(slot.track.key, -1)]
 
     def finish(self, tracks: Sequence[PartitionTrack], deadline: float) -> None:
@@ -105,13 +107,18 @@ class AtLeastOncePublisher:
         mine = [slot for slot in self._sent if id(slot.track) in wanted]
         if mine and not self._failures and self._consumer is not None:
             try:
+                self._last_commit = self._clock()
                 self._consumer.commit(offsets=next_offsets(mine), asynchronous=False)
             except KafkaException as error:
                 log.warning("not committed before the partition left: %s", error.args[0].str())
+                return
+            confirm(mine, self._telemetry)
+            self._committed()
+            self._sent = [slot for slot in self._sent if id(slot.track) not in wanted]
 
     def step_producer(self) -> None:
         """Publish and serve deliveries only."""
-        produce(self._producer, self._queue, self._sent)
+        produce(self._producer, self._queue, self._sent, self._telemetry)
         self._producer.poll(SLICE_S / 10)
 
     def drop(self, tracks: Sequence[PartitionTrack]) -> None:
@@ -122,6 +129,10 @@ class AtLeastOncePublisher:
     def close(self) -> None:
         """See Publisher."""
         self._producer.flush(1.0)
+
+    def _committed(self) -> None:
+        self._telemetry.commits += 1
+        self._telemetry.commit_duration(self._clock() - self._last_commit)
 
     def _commit(self) -> None:
         if self._failures:
@@ -145,6 +156,7 @@ class AtLeastOncePublisher:
 
     def _renew(self, error: KafkaError) -> None:
         log.warning("the producer is lost and made anew: %s", error.str())
+        self._telemetry.recoveries += 1
         self._producer.purge()
         self._producer = self._make_producer(self._on_delivery)
         self._failures = 0

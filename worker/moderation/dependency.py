@@ -66,8 +66,9 @@ class Dependency:
 
     def snapshot(self) -> DependencyStatus:
         """What a status page says."""
-        down_for = None if self._down_since is None else self._clock() - self._down_since
-        return DependencyStatus(self.name, self._down_since is None, down_for, self._cause, self._waiters)
+        since = self._down_since  # may be asked from any thread
+        down_for = None if since is None else self._clock() - since
+        return DependencyStatus(self.name, since is None, down_for, self._cause, self._waiters)
 
     async def check(self) -> bool:
         """Whether the service answers now. Callers that ask at the same time share one probe."""

@@ -18,6 +18,7 @@ from worker.moderation.dependency import FIRST_BACKOFF_S, MAX_BACKOFF_S, Depende
 from worker.moderation.image_budget import Grant, ImageBudget
 from worker.moderation.objects import ObjectRefused, ObjectStore, ObjectUnavailable
 from worker.settings import ObjectSettings
+from worker.telemetry.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,11 @@ class Fetcher:
         clock: Callable[[], float] = time.monotonic,
         *,
         max_backoff_s: float = MAX_BACKOFF_S,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
+        self._telemetry = telemetry or Telemetry()
         self._limits = image_limits(settings, guard_max_pixels)
         self._clock = clock
         self._max_backoff_s = max_backoff_s
@@ -153,9 +156,15 @@ class Fetcher:
 
     async def _image(self, reference: ImageReference, index: int, holding: _Holding) -> FetchedImage:
         try:
+            began = self._clock()
             data = await self._patiently(reference, partial(holding.set_bytes, index))
+            fetched = self._clock()
+            self._telemetry.fetch_duration(fetched - began)
+            self._telemetry.fetched_bytes += len(data)
             decoded = await self._decoded(data)
+            self._telemetry.decode_duration(self._clock() - fetched)
         except (ObjectRefused, ImageError) as error:
+            self._telemetry.fetch_errors[error.reason.value] += 1
             holding.set_pixels(index, 0)
             return refused(error.reason)
         holding.set_pixels(index, decoded.pixels)
@@ -184,6 +193,7 @@ class Fetcher:
                 patience.begin()
                 return await self._store.get(reference, on_size)
         except ObjectUnavailable as error:
+            self._telemetry.fetch_errors[error.code] += 1
             dependency = self._dependencies[split_uri(reference.uri)[0]]
             if error.dependency or not await dependency.check():
                 await dependency.wait_until_up()

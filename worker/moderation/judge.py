@@ -6,12 +6,14 @@ the canary is answered: then the batch is halved until the post at fault is alon
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from proguard_core.guards.protocol import Guard, GuardDied, GuardRequest, Judgement
 from schemas.common import Outcome, Reason
 from worker.moderation.dependency import Dependency
 from worker.settings import GuardSettings
+from worker.telemetry.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +21,16 @@ log = logging.getLogger(__name__)
 class Judge:
     """One guard with its probe. All methods run on one event loop; several batches may be in flight."""
 
-    def __init__(self, guard: Guard, settings: GuardSettings) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        settings: GuardSettings,
+        telemetry: Telemetry | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.guard = guard
+        self._telemetry = telemetry or Telemetry()
+        self._clock = clock
         self._settings = settings
         self._dead = False
         self._reviving = asyncio.Lock()
@@ -35,6 +45,7 @@ class Judge:
             except Exception as error:  # whatever an engine raises, it is a failure of its batch
                 reason = Reason.GUARD_TIMEOUT if isinstance(error, TimeoutError) else Reason.GUARD_FAILED
                 self._dead = self._dead or isinstance(error, GuardDied)
+                self._telemetry.guard_failures[type(error).__name__] += 1
                 # The type only: an engine's message may quote the post.
                 log.warning("a batch of %d failed: %s", len(requests), type(error).__name__)
                 log.debug("cause", exc_info=error)
@@ -51,10 +62,12 @@ class Judge:
                 return [Judgement(Outcome.UNDETERMINED, reason)]
 
     async def _ask(self, requests: Sequence[GuardRequest]) -> list[Judgement]:
+        began = self._clock()
         async with asyncio.timeout(self._settings.timeout_s):
             judgements = await self.guard.judge(requests)
         if len(judgements) != len(requests):
             raise ValueError(f"{len(requests)} requests got {len(judgements)} judgements")
+        self._telemetry.inference_duration(self._clock() - began)
         return judgements
 
     async def _probe(self) -> None:

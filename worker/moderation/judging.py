@@ -12,6 +12,7 @@ from worker.moderation.pipeline import Work
 Delivery = list[tuple[object, Outcome]]
 
 _CLOSE_TIMEOUT_S = 10.0
+_BEAT_EVERY_S = 1.0
 
 
 class Runnable(Protocol):
@@ -25,9 +26,17 @@ class Runnable(Protocol):
 class JudgingThread:
     """start() returns once the guard is loaded; submit and collect are called by the stream's thread."""
 
-    def __init__(self, build: Callable[[Callable[[Delivery], None]], Awaitable[Runnable]]) -> None:
-        """build runs on the new loop: it loads the guard and returns the pipeline that delivers to its argument."""
+    def __init__(
+        self,
+        build: Callable[[Callable[[Delivery], None]], Awaitable[Runnable]],
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        """build runs on the new loop: it loads the guard and returns the pipeline that delivers to its argument.
+
+        beat is called on the loop once a second, as long as nothing blocks it.
+        """
         self._build = build
+        self._beat = beat
         self._done: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="judging", daemon=True)
@@ -82,7 +91,12 @@ class JudgingThread:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
+        self._loop.call_soon(self._tick)
         self._loop.run_forever()
+
+    def _tick(self) -> None:
+        self._beat()
+        self._loop.call_later(_BEAT_EVERY_S, self._tick)
 
     def _on_exception(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         error = context.get("exception")

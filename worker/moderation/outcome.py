@@ -69,17 +69,14 @@ class OutcomeWriter:
         now = _now()
         verdict = self._verdict(identity, source, judged, now)
         key = judged.post.post_id.encode()
-        trace = judged.traceparent or child_traceparent(pairs(headers) if headers else (), random.getrandbits)
-        common = self._headers(cloudevents.VERDICT_TYPE, identity, judged.post.post_id, topic, now, trace)
+        common = self._headers(cloudevents.VERDICT_TYPE, identity, judged, topic, now, headers)
         records: list[OutcomeRecord] = [(self._topics.verdicts, key, orjson.dumps(verdict), common)]
         category = judged.assessment.category
         unsafe_novel = judged.assessment.outcome is Label.UNSAFE and category.kind is CategoryKind.NOVEL
         if unsafe_novel and not concerns_minors(category.kind, category.code, category.nearest):
             risk = self._risk(identity, verdict, category)
-            hit_headers = self._headers(
-                cloudevents.RETRAINING_HIT_TYPE, identity, judged.post.post_id, topic, now, trace
-            )
-            risk_headers = self._headers(cloudevents.RISK_TYPE, identity, judged.post.post_id, topic, now, trace)
+            hit_headers = self._headers(cloudevents.RETRAINING_HIT_TYPE, identity, judged, topic, now, headers)
+            risk_headers = self._headers(cloudevents.RISK_TYPE, identity, judged, topic, now, headers)
             records.append((self._topics.risks, key, orjson.dumps(risk), risk_headers))
             records.append((self._topics.retraining, key, self._hit(risk, judged.post), hit_headers))
         reason = judged.assessment.reason
@@ -192,9 +189,12 @@ class OutcomeWriter:
         return _with_post(risk, Post.model_construct(**known), truncated=True)
 
     def _headers(
-        self, event_type: str, identity: str, post_id: str, topic: str, now: str, traceparent: str
+        self, event_type: str, identity: str, judged: Judged, topic: str, now: str, incoming: Headers
     ) -> list[tuple[str, str | bytes | None]]:
-        return list(cloudevents.headers(event_type, identity, topic, post_id, now, traceparent))
+        traceparent = judged.traceparent
+        if traceparent is None:
+            traceparent = child_traceparent(pairs(incoming) if incoming else (), random.getrandbits)
+        return list(cloudevents.headers(event_type, identity, topic, judged.post.post_id, now, traceparent))
 
 
 def _word(member: StrEnum | None) -> str | None:

@@ -5,27 +5,47 @@ All of this is touched by the stream's thread alone.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from worker.telemetry.telemetry import Tally
+
+if TYPE_CHECKING:
+    from worker.telemetry.spans import PostTrace
 
 # topic, key, value, headers
 OutcomeRecord = tuple[str, bytes | None, bytes | None, list[tuple[str, str | bytes | None]]]
 
 
-@dataclass(frozen=True, slots=True)
+def record_bytes(
+    key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, str | bytes | None]] | None
+) -> int:
+    """What a record weighs in memory, Python's own share aside."""
+    return len(key or b"") + len(value or b"") + sum(len(name) + len(said or b"") for name, said in headers or ())
+
+
+@dataclass(slots=True)
 class Outcome:
-    """The records to publish for one source record. failure: whether the breaker counts it."""
+    """The records to publish for one source record, not changed once handed over. failure: the breaker counts it.
+
+    tally: how a verdict is counted once it is committed; trace: of a post whose traceparent is sampled.
+    """
 
     records: tuple[OutcomeRecord, ...]
     failure: bool = False
+    tally: Tally | None = None
+    trace: "PostTrace | None" = None
 
     @property
     def size(self) -> int:
-        """Bytes of the values."""
-        return sum(len(value or b"") for _topic, _key, value, _headers in self.records)
+        """Bytes of keys, values and headers: a stranger chooses how much of each."""
+        return sum(record_bytes(key, value, headers) for _topic, key, value, headers in self.records)
 
 
 NOTHING = Outcome(())
+# Below -1, the offset of the place before a partition's first record: that one has to be committed too.
+_NONE_YET = -2
 
 
 @dataclass(slots=True, eq=False)
@@ -59,7 +79,7 @@ class PartitionTrack:
     paused: bool = False
     held_posts: int = 0
     held_bytes: int = 0
-    last_delivered: int = -1
+    last_delivered: int = _NONE_YET
     _slots: deque[Slot] = field(default_factory=deque)
 
     @property
@@ -80,9 +100,10 @@ class PartitionTrack:
 
     def finish(self, slot: Slot, outcome: Outcome) -> None:
         """The record has its answer; what is held from now on is the answer."""
+        size = outcome.size
         slot.outcome = outcome
-        self.held_bytes += outcome.size - slot.held
-        slot.held = outcome.size
+        self.held_bytes += size - slot.held
+        slot.held = size
 
     def finished_prefix(self) -> Iterator[tuple[Slot, Outcome]]:
         """Take the finished slots off the front, in order, until one is unfinished.

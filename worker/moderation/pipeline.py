@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from proguard_core.guards.protocol import Judgement
 from proguard_core.policy.policy import Policy
@@ -23,6 +24,12 @@ from worker.moderation.outcome import Headers, Judged, OutcomeWriter
 from worker.moderation.partitions import Outcome
 from worker.moderation.poison import Coordinates, Journal
 from worker.settings import BatchingSettings, GuardSettings
+from worker.telemetry.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from worker.telemetry.spans import PostTrace
 
 _WATCH_S = 1.0
 
@@ -47,6 +54,7 @@ class Work:
     fetched_at: float = 0.0
     asked_at: float = 0.0
     revision: str = ""
+    trace: "PostTrace | None" = None
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +84,7 @@ class Pipeline:
         guard: GuardSettings,
         deliver: Callable[[list[tuple[object, Outcome]]], None],
         clock: Callable[[], float] = time.monotonic,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._judge = judge
         self._images = images
@@ -86,6 +95,7 @@ class Pipeline:
         self._max_in_flight = batching.in_flight
         self._deliver = deliver
         self._clock = clock
+        self._telemetry = telemetry or Telemetry()
         self._batcher: Batcher[_Asked] = Batcher(batching)
         self._alone: deque[Work] = deque()
         self._running = 0
@@ -105,11 +115,21 @@ class Pipeline:
                 self._refuse(work, Reason.GUARD_CRASHED)
             elif work.post.images:
                 self._fetching[work] = self._spawn(self._fetch(work))
-                self._watch()
             else:
                 work.fetched_at = work.received
                 self._ask(work, ())
         self._pump()
+        self._watch()
+
+    @property
+    def in_flight(self) -> int:
+        """Batches in the guard. May be read from any thread, as what waits."""
+        return self._running
+
+    @property
+    def waiting(self) -> int:
+        """Questions that wait for a batch; a suspect counts as one."""
+        return len(self._batcher) + len(self._alone)
 
     async def close(self) -> None:
         """Cancel what is still running."""
@@ -122,8 +142,8 @@ class Pipeline:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _watch(self) -> None:
-        """Look now and then for fetches that nobody waits for any more: they would hold memory while S3 is down."""
-        if self._watching is None and self._fetching:
+        """Look now and then for what nobody waits for any more: it would hold memory while S3 or the guard is down."""
+        if self._watching is None and not self._closed and (self._fetching or len(self._batcher) or self._alone):
             self._watching = asyncio.get_running_loop().call_later(_WATCH_S, self._cancel_unwanted)
 
     def _cancel_unwanted(self) -> None:
@@ -132,6 +152,8 @@ class Pipeline:
             if work.cancelled():
                 task.cancel()
                 self._journal.acquit(work.source)
+        self._batcher.discard(lambda asked: self._dropped(asked.work))
+        self._alone = deque(work for work in self._alone if not self._dropped(work))
         self._watch()
 
     def _spawn(self, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
@@ -199,15 +221,31 @@ class Pipeline:
     async def _run(self, batch: list[_Asked], alone: bool) -> None:
         try:
             started = self._clock()
+            self._telemetry.batch_size(len(batch))
+            self._telemetry.queue_duration(max(0.0, started - batch[0].work.fetched_at))
             revision = self._judge.guard.revision
+            span = self._span(batch)
             with self._journal.in_flight([asked.work.source for asked in batch], alone=alone):
                 judgements = await self._judge.judge([asked.question.request for asked in batch])
                 await self._follow(batch, judgements)
+            if span is not None:
+                span.end()
             self._collect(batch, judgements, started, revision)
+            self._telemetry.process_duration(self._clock() - batch[0].work.received)
         finally:
             self._running -= 1
             self._running_alone = False
             self._pump()
+
+    def _span(self, batch: list[_Asked]) -> "Span | None":
+        """The batch's span, where spans are exported; posts that are traced are linked with it, both ways."""
+        if self._telemetry.tracer is None:
+            return None
+        traces = [asked.work.trace for asked in batch if asked.work.trace is not None]
+        span = self._telemetry.tracer.batch(len(batch), traces)
+        for trace in traces:
+            trace.batches.append(span.get_span_context())
+        return span
 
     async def _follow(self, batch: list[_Asked], judgements: list[Judgement]) -> None:
         """Ask once more about a picture alone where a main category hides whether minors are concerned."""
@@ -276,7 +314,13 @@ class Pipeline:
             judge_ms=(now - asked_at) * 1000,
             total_ms=(now - work.received) * 1000,
         )
-        return self._writer.judged(work.source, work.headers, judged)
+        if work.trace is not None:
+            judged.traceparent = work.trace.judged(
+                assessment.outcome.value, work.received, fetched_at, now, pictures=bool(work.post.images)
+            )
+        outcome = self._writer.judged(work.source, work.headers, judged)
+        outcome.trace = work.trace
+        return outcome
 
     def _release(self, work: Work) -> None:
         if work.fetched is not None:

@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from worker.errors import ConfigurationError
 from worker.moderation.partitions import PartitionTrack, Slot
+from worker.telemetry.telemetry import Telemetry
 
 # No call into librdkafka may block the stream's thread for longer.
 SLICE_S = 0.05
@@ -50,7 +51,7 @@ class Publisher(Protocol):
         ...
 
 
-def produce(producer: Producer, queue: deque[Slot], sent: list[Slot]) -> bool:
+def produce(producer: Producer, queue: deque[Slot], sent: list[Slot], telemetry: Telemetry | None = None) -> bool:
     """Move slots from queue to sent through the producer; False when its buffer is full. At most a bounded number."""
     for _ in range(min(len(queue), _PRODUCE_AT_ONCE)):
         slot = queue[0]
@@ -60,15 +61,36 @@ def produce(producer: Producer, queue: deque[Slot], sent: list[Slot]) -> bool:
             try:
                 producer.produce(topic, value, key, headers=headers)
             except BufferError:
+                if not len(producer):  # nothing will make room: without this everything would wait behind it for ever
+                    raise ConfigurationError(
+                        f"an outcome of {slot.outcome.size} bytes does not fit the producer's buffer: raise "
+                        "kafka.producer.queue.buffering.max.kbytes"
+                    ) from None
                 return False
             except KafkaException as error:
                 if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
                     raise ConfigurationError(f"an outcome does not fit topic {topic}: {error.args[0].str()}") from error
                 raise
             slot.produced += 1
+            if telemetry is not None:
+                telemetry.sent[topic] += 1
         queue.popleft()
         sent.append(slot)
     return True
+
+
+def confirm(slots: Iterable[Slot], telemetry: Telemetry) -> None:
+    """The outcomes and offsets of these slots are committed."""
+    tallies = []
+    for slot in slots:
+        outcome = slot.outcome
+        assert outcome is not None
+        slot.track.confirm(slot)
+        if outcome.tally is not None:
+            tallies.append(outcome.tally)
+        if outcome.trace is not None:
+            outcome.trace.published()
+    telemetry.outcomes.update(tallies)
 
 
 def take_back(queue: deque[Slot], sent: list[Slot]) -> None:

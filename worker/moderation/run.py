@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from proguard_core.guards.factory import create
@@ -13,14 +13,17 @@ from proguard_core.guards.protocol import Guard, GuardError, GuardOptions
 from proguard_core.policy.loader import load_policy
 from proguard_core.policy.policy import Policy
 from proguard_core.policy.problems import PolicyError
+from worker import topics
 from worker.errors import ConfigurationError
 from worker.moderation import startup
 from worker.moderation.at_least_once import AtLeastOncePublisher
 from worker.moderation.client_config import OUTCOME_ENVELOPE_BYTES, admin_config, consumer_config, producer_config
 from worker.moderation.fetch import Fetcher
+from worker.moderation.group_view import GroupView
 from worker.moderation.judge import Judge
 from worker.moderation.judging import Delivery, JudgingThread
 from worker.moderation.objects import ObjectStore
+from worker.moderation.observation import Observation
 from worker.moderation.outcome import OutcomeWriter
 from worker.moderation.pipeline import Pipeline
 from worker.moderation.poison import Journal
@@ -30,6 +33,9 @@ from worker.moderation.starts import StartOffsets
 from worker.moderation.stream import Stream
 from worker.moderation.transactions import TransactionalPublisher
 from worker.settings import Settings
+from worker.telemetry.health import Health
+from worker.telemetry.service import TelemetryService
+from worker.telemetry.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -83,12 +89,33 @@ def make_guard(settings: Settings, policy: Policy) -> Guard:
         raise ConfigurationError(str(error)) from None
 
 
+def check_clients(settings: Settings) -> None:
+    """ConfigurationError where librdkafka refuses a setting of the user's; nothing is asked of a broker."""
+    makers: dict[str, Callable[[], object]] = {
+        "consumer": lambda: Consumer(consumer_config(settings)).close(),
+        "producer": lambda: Producer(producer_config(settings)),
+    }
+    for role, make in makers.items():
+        try:
+            make()
+        except (KafkaException, ValueError) as error:
+            raise ConfigurationError(f"kafka.client or kafka.{role}: {topics.text_of(error)}") from None
+
+
 def run(settings: Settings) -> int:
     """Moderate until a signal; the exit code. Raises WorkerError."""
     stop = Stop()
     stop.install()
     policy = make_policy(settings)
     guard = make_guard(settings, policy)
+    check_clients(settings)
+    observation = Observation(settings, Telemetry(Health(settings.telemetry.live_timeout_s)))
+    observation.policy = policy
+    with TelemetryService(settings, observation.telemetry, observation.observers(), observation.status):
+        return _run(settings, policy, guard, observation, stop)
+
+
+def _run(settings: Settings, policy: Policy, guard: Guard, observation: Observation, stop: Stop) -> int:
     if not startup.wait_for_broker(settings, stop):
         return 0
     report = startup.check(settings, policy, stop)
@@ -97,11 +124,14 @@ def run(settings: Settings) -> int:
     report.raise_for_errors()
     writer = make_writer(settings, policy, report.posts_max_bytes)
     journal = Journal(settings.kafka.state_dir, settings.kafka.transactional_id)
-    judging = JudgingThread(lambda deliver: build_pipeline(settings, policy, guard, writer, journal, deliver))
-    publisher = _publisher(settings, report.posts_max_bytes)
+    judging = JudgingThread(
+        lambda deliver: build_pipeline(settings, policy, guard, writer, journal, deliver, observation),
+        observation.telemetry.health.judging.beat,
+    )
+    publisher = _publisher(settings, report.posts_max_bytes, observation.telemetry)
     try:
         if judging.start(stop) and _initialised(publisher, stop):
-            _moderate(settings, judging, publisher, writer, stop)
+            _moderate(settings, judging, publisher, writer, observation, stop)
     finally:
         judging.close()
         journal.close()
@@ -123,28 +153,38 @@ async def build_pipeline(
     writer: OutcomeWriter,
     journal: Journal,
     deliver: Callable[[Delivery], None],
+    observation: Observation | None = None,
 ) -> Pipeline:
     """Load the guard and put the pipeline around it; ConfigurationError if it cannot be loaded."""
+    observed = observation or Observation(settings, Telemetry())
+    telemetry = observed.telemetry
     try:
         await guard.start()
     except GuardError as error:
         raise ConfigurationError(f"the guard {settings.guard.engine!r} cannot be loaded: {error}") from error
     log.info("guard: %s, revision %s; policy: %s, version %s", guard.name, guard.revision, policy.name, policy.version)
-    fetcher = Fetcher(ObjectStore(settings.objects), settings.objects, guard.limits.max_pixels)
+    fetcher = Fetcher(ObjectStore(settings.objects), settings.objects, guard.limits.max_pixels, telemetry=telemetry)
     await fetcher.start()
-    judge = Judge(guard, settings.guard)
-    return Pipeline(judge, fetcher, writer, policy, journal, settings.batching, settings.guard, deliver)
+    judge = Judge(guard, settings.guard, telemetry)
+    pipeline = Pipeline(
+        judge, fetcher, writer, policy, journal, settings.batching, settings.guard, deliver, telemetry=telemetry
+    )
+    observed.guard, observed.guard_dependency = guard, judge.dependency
+    observed.fetcher, observed.pipeline = fetcher, pipeline
+    return pipeline
 
 
-def _publisher(settings: Settings, posts_max_bytes: int) -> TransactionalPublisher | AtLeastOncePublisher:
+def _publisher(
+    settings: Settings, posts_max_bytes: int, telemetry: Telemetry
+) -> TransactionalPublisher | AtLeastOncePublisher:
     config = producer_config(settings, posts_max_bytes)
     if settings.kafka.delivery == "exactly-once":
-        return TransactionalPublisher(lambda: Producer(config), settings.kafka)
+        return TransactionalPublisher(lambda: Producer(config), settings.kafka, telemetry=telemetry)
 
     def make(on_delivery: Callable[[KafkaError | None, object], None]) -> Producer:
         return Producer({**config, "on_delivery": on_delivery})
 
-    return AtLeastOncePublisher(make, settings.kafka)
+    return AtLeastOncePublisher(make, settings.kafka, telemetry=telemetry)
 
 
 def _initialised(publisher: TransactionalPublisher | AtLeastOncePublisher, stop: Stop) -> bool:
@@ -165,16 +205,21 @@ def _moderate(
     judging: JudgingThread,
     publisher: TransactionalPublisher | AtLeastOncePublisher,
     writer: OutcomeWriter,
+    observation: Observation,
     stop: Stop,
 ) -> None:
+    telemetry = observation.telemetry
     progress = Progress(settings.telemetry.status_interval_s)
-    stream = Stream(settings, publisher, judging, writer, progress)
+    stream = Stream(settings, publisher, judging, writer, progress, telemetry=telemetry)
     config = consumer_config(settings)
     if isinstance(publisher, AtLeastOncePublisher):
         config["on_commit"] = publisher.on_commit
     starts = StartOffsets(lambda: AdminClient(admin_config(settings)), settings.kafka)
     source = Source(config, settings.topics.posts, starts, stream)
     publisher.attach(source.consumer)
+    stream.group = GroupView(source.consumer, telemetry.health)
+    observation.publisher, observation.stream, observation.source = publisher, stream, source
+    telemetry.health.started = True
     stop.forward(stream.stop)
     log.info("moderating %s as group %s (%s)", settings.topics.posts, settings.kafka.group_id, settings.kafka.delivery)
     stream.run(source)

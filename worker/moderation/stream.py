@@ -8,19 +8,21 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message, TopicPartition
 
 from schemas.common import DeadLetterReason, Stage
 from worker.moderation.backpressure import Backpressure
 from worker.moderation.breaker import Breaker
 from worker.moderation.decode import NotAPost, decode
-from worker.moderation.outcome import Headers, OutcomeWriter
-from worker.moderation.partitions import NOTHING, Outcome, PartitionTrack, Slot
+from worker.moderation.group_view import GroupView
+from worker.moderation.outcome import Headers, OutcomeWriter, pairs
+from worker.moderation.partitions import NOTHING, Outcome, PartitionTrack, Slot, record_bytes
 from worker.moderation.pipeline import Work
 from worker.moderation.progress import Progress
 from worker.moderation.publisher import SLICE_S, Publisher
 from worker.moderation.source import Records
 from worker.settings import Settings
+from worker.telemetry.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ class Stream:
         writer: OutcomeWriter,
         progress: Progress,
         clock: Callable[[], float] = time.monotonic,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._settings = settings
         self._publisher = publisher
@@ -59,6 +62,8 @@ class Stream:
         self._writer = writer
         self._progress = progress
         self._clock = clock
+        self._telemetry = telemetry or Telemetry()
+        self.group: GroupView | None = None
         self._breaker = Breaker(settings.breaker)
         self._backpressure = Backpressure(settings.kafka.max_posts, settings.kafka.max_bytes)
         self._skip = {_coordinates(entry) for entry in settings.kafka.skip}
@@ -91,13 +96,27 @@ class Stream:
 
     def turn(self, source: Records) -> None:
         """Once around."""
-        busy = self._publisher.unconfirmed or any(track.unfinished for track in self._tracks.values())
-        self._admit(source.poll(_POLL_RECORDS, _BUSY_POLL_S if busy else SLICE_S))
+        self._telemetry.health.stream.beat()
+        self._admit(self._poll(source))
         self._collect()
         self._publish(self._tracks.values())
         self._publisher.step(commit_now=self._drain_until is not None)
         self._balance(source)
         self._progress.tick(self._tracks.values(), self._publisher.unconfirmed, self._breaker.tripped, source.stopped)
+        if self.group is not None:
+            self.group.tick(self._tracks.values())
+
+    def _poll(self, source: Records) -> list[Message]:
+        busy = self._publisher.unconfirmed or any(track.unfinished for track in self._tracks.values())
+        began = self._clock()
+        messages = source.poll(_POLL_RECORDS, _BUSY_POLL_S if busy else SLICE_S)
+        if messages:
+            self._telemetry.consumed += len(messages)
+            self._telemetry.poll_duration(self._clock() - began)
+            kind, milliseconds = messages[0].timestamp()
+            if kind != TIMESTAMP_NOT_AVAILABLE:
+                self._telemetry.receipt_age(max(0.0, time.time() - milliseconds / 1000))
+        return messages
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> bool:
         """See AssignmentListener."""
@@ -106,6 +125,7 @@ class Stream:
             self._incarnations += 1
             track = PartitionTrack(partition.topic, partition.partition, self._incarnations, paused=paused)
             self._tracks[track.key] = track
+        self._telemetry.rebalances["assigned"] += 1
         log.info("assigned: %s", _names(partitions))
         return paused
 
@@ -116,11 +136,13 @@ class Stream:
         self._publish(tracks)
         self._publisher.finish(tracks, self._clock() + self._settings.kafka.revoke_timeout_ms / 1000)
         self._close(tracks)
+        self._telemetry.rebalances["revoked"] += 1
         log.info("revoked: %s", _names(partitions))
 
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
         """See AssignmentListener: commit nothing."""
         self._close(self._of(partitions))
+        self._telemetry.rebalances["lost"] += 1
         log.warning("lost: %s", _names(partitions))
 
     def starts_at(self, partition: TopicPartition) -> None:
@@ -133,7 +155,7 @@ class Stream:
             self._incarnations += 1
             track = PartitionTrack(partition.topic, partition.partition, self._incarnations, paused=track.paused)
             self._tracks[track.key] = track
-        if partition.offset > 0 and (slot := track.deliver(partition.offset - 1, 0)) is not None:
+        if (slot := track.deliver(partition.offset - 1, 0)) is not None:
             track.finish(slot, NOTHING)
 
     @property
@@ -147,6 +169,21 @@ class Stream:
             return True
         waiting = self._breaker.tripped is None and any(track.unfinished for track in self._tracks.values())
         return not waiting and self._publisher.unconfirmed == 0
+
+    @property
+    def tracks(self) -> list[PartitionTrack]:
+        """The partitions that are ours; may be read from any thread."""
+        return list(self._tracks.values())
+
+    @property
+    def tripped(self) -> str | None:
+        """Why the breaker holds the stream."""
+        return self._breaker.tripped
+
+    @property
+    def draining(self) -> bool:
+        """Whether a signal to stop came."""
+        return self._drain_until is not None
 
     def _of(self, partitions: Sequence[TopicPartition]) -> list[PartitionTrack]:
         keys = ((partition.topic, partition.partition) for partition in partitions)
@@ -168,21 +205,25 @@ class Stream:
             offset = message.offset()
             if track is None or offset is None:
                 continue
-            slot = track.deliver(offset, len(message))
+            headers = _headers(message)
+            size = record_bytes(_bytes(message.key()), _bytes(message.value()), pairs(headers))
+            slot = track.deliver(offset, size)
             if slot is None:
                 continue
-            outcome = self._interpret(message, slot, received, works)
+            outcome = self._interpret(message, headers, slot, received, works)
             if outcome is not None:
                 track.finish(slot, outcome)
         if works:
             self._judging.submit(works)
 
-    def _interpret(self, message: Message, slot: Slot, received: float, works: list[Work]) -> Outcome | None:
+    def _interpret(
+        self, message: Message, headers: Headers, slot: Slot, received: float, works: list[Work]
+    ) -> Outcome | None:
         """The outcome of what is no post; a post is added to works."""
-        key, value = _bytes(message.key()), _bytes(message.value())
-        headers = _headers(message)
+        key, value, tracer = _bytes(message.key()), _bytes(message.value()), self._telemetry.tracer
         if value is None and key is not None:
             self._progress.erasures += 1
+            self._telemetry.erasures += 1
             return self._writer.erased(key)
         try:
             if value is None:
@@ -190,10 +231,16 @@ class Stream:
             post = decode(value)
         except NotAPost as why:
             self._progress.dead_letters[why.reason] += 1
+            self._telemetry.dead_letters[why.stage.value, why.reason.value] += 1
+            if tracer is not None and headers:
+                tracer.refused(pairs(headers), slot.coordinates, received, why.reason.value)
             return self._writer.dead_letter(slot.coordinates, key, value, headers, why)
         skipped = slot.coordinates in self._skip
         track = slot.track
-        works.append(Work(slot, slot.coordinates, post, headers, received, lambda: track.closed, skipped))
+        work = Work(slot, slot.coordinates, post, headers, received, lambda: track.closed, skipped)
+        if tracer is not None and headers:
+            work.trace = tracer.receive(pairs(headers), slot.coordinates, received)
+        works.append(work)
         return None
 
     def _collect(self) -> None:

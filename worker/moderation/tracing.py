@@ -2,18 +2,43 @@
 
 import re
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 _TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?", re.DOTALL)
 _INVALID_VERSION = b"ff"
+_SAMPLED = 1
+
+
+class Parent(NamedTuple):
+    """A valid traceparent. trace, span and flags are lower-case hexadecimal, as in the header."""
+
+    trace: str
+    span: str
+    flags: str
+
+    @property
+    def sampled(self) -> bool:
+        """Whether whoever sent the post records its trace."""
+        return bool(int(self.flags, 16) & _SAMPLED)
+
+
+def parent(headers: Iterable[tuple[str, str | bytes | None]]) -> Parent | None:
+    """The first valid traceparent of a post's headers."""
+    for name, value in headers:
+        if name.lower() != "traceparent" or value is None:
+            continue
+        match = _TRACEPARENT.fullmatch(value.encode() if isinstance(value, str) else value)
+        if match is not None:
+            version, trace, span, flags = match.groups()
+            if version != _INVALID_VERSION and int(trace, 16) and int(span, 16):
+                return Parent(trace.decode(), span.decode(), flags.decode())
+    return None
 
 
 def child_traceparent(headers: Iterable[tuple[str, str | bytes | None]], random_bits: Callable[[int], int]) -> str:
     """A new span of the post's trace, or of a new trace that is not sampled when the post has none or a broken one."""
     span = f"{random_bits(64) or 1:016x}"
-    for name, value in headers:
-        content = value.encode() if isinstance(value, str) else value
-        if name.lower() == "traceparent" and content is not None and (match := _TRACEPARENT.fullmatch(content)):
-            version, trace, parent, flags = match.groups()
-            if version != _INVALID_VERSION and int(trace, 16) and int(parent, 16):
-                return f"00-{trace.decode()}-{span}-{flags.decode()}"
+    found = parent(headers)
+    if found is not None:
+        return f"00-{found.trace}-{span}-{found.flags}"
     return f"00-{random_bits(128) or 1:032x}-{span}-00"

@@ -14,8 +14,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from worker.errors import ConfigurationError, FencedError
 from worker.moderation.partitions import PartitionTrack, Slot
-from worker.moderation.publisher import SLICE_S, is_member, next_offsets, produce, take_back
+from worker.moderation.publisher import SLICE_S, confirm, is_member, next_offsets, produce, take_back
 from worker.settings import KafkaSettings
+from worker.telemetry.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +57,13 @@ class TransactionalPublisher:
         make_producer: Callable[[], Producer],
         settings: KafkaSettings,
         clock: Callable[[], float] = time.monotonic,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._make_producer = make_producer
         self._producer = make_producer()
         self._settings = settings
         self._clock = clock
+        self._telemetry = telemetry or Telemetry()
         self._consumer: Consumer | None = None
         self._interval_s = settings.commit_interval_ms / 1000
         self._queue: deque[Slot] = deque()
@@ -72,8 +75,6 @@ class TransactionalPublisher:
         self._recovering = False
         self._commit_now = False
         self.state = State.STARTING
-        self.recoveries = 0
-        self.aborts = 0
         self._steps = {
             State.STARTING: self._start,
             State.READING: self._read,
@@ -83,6 +84,16 @@ class TransactionalPublisher:
             State.COMMITTING: self._commit,
             State.ABORTING: self._abort,
         }
+
+    @property
+    def aborts(self) -> int:
+        """Transactions aborted so far."""
+        return self._telemetry.aborts
+
+    @property
+    def recoveries(self) -> int:
+        """Producers made anew so far."""
+        return self._telemetry.recoveries
 
     def attach(self, consumer: Consumer) -> None:
         """The consumer whose group the offsets are committed for."""
@@ -159,9 +170,8 @@ class TransactionalPublisher:
             if any(found.error for found in answer):
                 return False
             committed = {(found.topic, found.partition): found.offset for found in answer}
-            for slot in self._queue:
-                if slot.offset < committed[slot.track.key]:
-                    slot.track.confirm(slot)
+            already_in = [slot for slot in self._queue if slot.offset < committed[slot.track.key]]
+            confirm(already_in, self._telemetry)
             self._queue = deque(slot for slot in self._queue if slot.offset >= committed[slot.track.key])
         self._recovering = False
         self.state = State.IDLE
@@ -177,7 +187,7 @@ class TransactionalPublisher:
         return True
 
     def _fill(self) -> bool:
-        fits = produce(self._producer, self._queue, self._sent)
+        fits = produce(self._producer, self._queue, self._sent, self._telemetry)
         self._producer.poll(0)
         # A slot whose records did not all fit keeps the transaction open, so that none is split over two.
         if self._queue and self._queue[0].produced:
@@ -205,15 +215,16 @@ class TransactionalPublisher:
 
     def _commit(self) -> bool:
         self._producer.commit_transaction(SLICE_S)
-        for slot in self._sent:
-            slot.track.confirm(slot)
+        confirm(self._sent, self._telemetry)
         self._sent.clear()
+        self._telemetry.commits += 1
+        self._telemetry.commit_duration(self._clock() - self._last_commit)
         self.state = State.IDLE
         return False
 
     def _abort(self) -> bool:
         self._producer.abort_transaction(SLICE_S)
-        self.aborts += 1
+        self._telemetry.aborts += 1
         take_back(self._queue, self._sent)
         self._not_before = self._clock() + _ABORT_PAUSE_S
         self.state = State.IDLE
@@ -253,7 +264,7 @@ class TransactionalPublisher:
                     f"{self._settings.transactional_id!r}. Give each a kafka.hostname or kafka.slot of its own"
                 )
         log.warning("the producer is lost and made anew: %s", error.str())
-        self.recoveries += 1
+        self._telemetry.recoveries += 1
         self._producer.purge()
         self._producer = self._make_producer()
         take_back(self._queue, self._sent)

@@ -14,7 +14,7 @@ class Kind(StrEnum):
     HISTOGRAM = "histogram"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Metric:
     """One metric. unit: UCUM; attributes: every point carries all of them; buckets: upper bounds of a histogram."""
 
