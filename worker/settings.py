@@ -6,6 +6,7 @@ import socket
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -193,6 +194,8 @@ class ObjectSettings(Section):
     def _has_scheme(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
+        if url is not None and (not urlsplit(url).hostname or any(letter.isspace() for letter in url)):
+            raise ValueError("has no host, or a space in it")
         return url
 
 

@@ -64,7 +64,7 @@ def check(settings: Settings, online: bool, wait_s: float) -> int:
 
 
 def _offline_errors(settings: Settings) -> list[str]:
-    from worker.moderation.run import make_guard, make_policy
+    from worker.moderation.run import check_clients, make_guard, make_policy
 
     try:
         policy = make_policy(settings)
@@ -73,6 +73,7 @@ def _offline_errors(settings: Settings) -> list[str]:
     print(f"policy: ok ({policy.name}, version {policy.version}, {len(policy.codes)} codes)")
     try:
         guard = make_guard(settings, policy)
+        check_clients(settings)
     except ConfigurationError as error:
         return [str(error)]
     print(f"guard: ok ({guard.name}; not loaded)")

@@ -1,6 +1,7 @@
 """Micro-batches by count, by cost and by deadline. Pure: time is passed in."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -40,6 +41,11 @@ class Batcher(Generic[Item]):
         """Queue one item."""
         self._queue.append(_Waiting(item, now))
         self._cost += item.cost
+
+    def discard(self, unwanted: Callable[[Item], bool]) -> None:
+        """Drop the items of which unwanted says True."""
+        kept = deque(waiting for waiting in self._queue if not unwanted(waiting.item))
+        self._queue, self._cost = kept, sum(waiting.item.cost for waiting in kept)
 
     def wait_s(self, now: float) -> float | None:
         """Seconds until a batch is due: 0 for now, None for nothing to wait for."""

@@ -26,10 +26,11 @@ BROKER_MAX_MESSAGE_BYTES = 1_048_588
 OUTCOME_ENVELOPE_BYTES = 64 * KIBIBYTE
 
 # Bounds of librdkafka's own buffers, outside of kafka.max_bytes and counted beside it: 16 MiB fetched ahead, one fetch
-# of 16 MiB under way, 64 MiB waiting to be sent. 1 KiB posts at 50,000 a second fill the first in 0.3 s.
+# of 16 MiB under way, 112 MiB waiting to be sent. 1 KiB posts at 50,000 a second fill the first in 0.3 s.
 QUEUED_MAX_KIBIBYTES = 16 * KIBIBYTE
 FETCH_MAX_BYTES = 16 * MEBIBYTE
-PRODUCER_MAX_KIBIBYTES = 64 * KIBIBYTE
+# More than the largest record that the consumer unpacks (receive.message.max.bytes, 100 MB): its dead letter must fit.
+PRODUCER_MAX_KIBIBYTES = 112 * KIBIBYTE
 PRODUCER_MAX_MESSAGES = 100_000
 # What librdkafka allows at most, and its own batch size: the broker's limits decide, on packed sizes.
 LARGEST_MESSAGE_BYTES = 1_000_000_000

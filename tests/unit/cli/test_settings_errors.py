@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from worker.errors import ConfigurationError
+from worker.moderation.run import check_clients
 from worker.settings import load
 
 
@@ -30,3 +31,20 @@ def test_a_list_in_the_environment_is_json(monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_promises_rest_on_cannot_be_set(key: str) -> None:
     with pytest.raises(ConfigurationError, match=key):
         load(overrides={"kafka": {"client": {key: "range"}}})
+
+
+@pytest.mark.parametrize("url", ["http://", "http://two words", "https:///path"])
+def test_an_endpoint_needs_a_host(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="host"):
+        load(overrides={"objects": {"endpoint_url": url}})
+
+
+@pytest.mark.parametrize("role", ["consumer", "producer"])
+def test_what_librdkafka_refuses_is_named_without_a_broker(role: str) -> None:
+    settings = load(overrides={"kafka": {"bootstrap_servers": "127.0.0.1:1", role: {"no.such.setting": "1"}}})
+    with pytest.raises(ConfigurationError, match=rf"kafka\.{role}.*no\.such\.setting"):
+        check_clients(settings)
+
+
+def test_settings_that_librdkafka_takes_are_let_through() -> None:
+    check_clients(load(overrides={"kafka": {"bootstrap_servers": "127.0.0.1:1"}}))

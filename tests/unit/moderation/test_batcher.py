@@ -69,3 +69,12 @@ def test_law_1_every_item_leaves_once_in_order_within_bounds(costs: list[int], m
     assert waiting.wait_s(0.0) is None
     waiting.add(Item(max_cost), 0.0)
     assert waiting.wait_s(0.0) == 0.0  # the costs of those that left are forgotten
+
+
+def test_law_3_what_nobody_waits_for_is_dropped_with_its_cost() -> None:
+    waiting = batcher(max_posts=10, max_cost=10)
+    for name in range(4):
+        waiting.add(Item(3, name), 0.0)
+    waiting.discard(lambda item: item.name != 2)
+    assert waiting.wait_s(0.0) == 0.02
+    assert [item.name for item in waiting.take()] == [2]

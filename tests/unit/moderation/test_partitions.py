@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.moderation.partitions import NOTHING, Outcome, PartitionTrack, Slot
+from worker.moderation.publisher import next_offsets
 
 ANSWER = Outcome((("verdicts", b"k", b"12345", []),))
 
@@ -56,7 +57,7 @@ def test_law_3_nothing_is_held_after_the_last_confirmation(sizes: list[int]) -> 
     assert (track.held_posts, track.held_bytes) == (len(sizes), sum(sizes))
     for slot in slots:
         track.finish(slot, ANSWER)
-    assert track.held_bytes == 5 * len(sizes)
+    assert track.held_bytes == 6 * len(sizes)
     for slot, _outcome in list(track.finished_prefix()):
         assert track.held_posts > 0
         track.confirm(slot)
@@ -75,6 +76,20 @@ def test_law_4_a_closed_partition_owes_nothing() -> None:
 
 def test_sizes_and_coordinates() -> None:
     erasure = Outcome((("verdicts", b"k", None, []), ("risks", b"k", b"abc", [])))
-    assert (NOTHING.size, erasure.size) == (0, 3)
+    assert (NOTHING.size, erasure.size) == (0, 5)
     track, slots = track_with([4])
     assert (track.key, slots[0].coordinates) == (("posts", 0), ("posts", 0, 4))
+
+
+def test_law_3_keys_and_headers_weigh_too() -> None:
+    headers: list[tuple[str, str | bytes | None]] = [("name", b"12345"), ("none", None)]
+    assert Outcome((("verdicts", b"k" * 100, None, headers),)).size == 113
+
+
+def test_law_1_the_place_before_the_first_record_can_be_committed() -> None:
+    track = PartitionTrack("posts", 0, 1)
+    slot = track.deliver(-1, 0)
+    assert slot is not None
+    assert next_offsets([slot])[0].offset == 0
+    assert track.deliver(-1, 0) is None
+    assert track.deliver(0, 1) is not None

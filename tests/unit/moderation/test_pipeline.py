@@ -222,3 +222,22 @@ async def test_a_closed_pipeline_starts_nothing(tmp_path: Path, running: int) ->
     assert len(bench.asked) == asked
     assert bench.delivered == []
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+async def test_law_3_what_is_gone_is_let_go_while_the_guard_is_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every rebalance of a long outage would leave its posts and pictures behind otherwise."""
+    monkeypatch.setattr("worker.moderation.pipeline._WATCH_S", 0.01)
+    bench = Bench(tmp_path, max_posts=1, in_flight=1)
+    bench.gate.clear()
+    bench.pipeline.submit([bench.work(0)])
+    await bench.asked_of(1)
+    bench.pipeline.submit([bench.work(1, pictures=1), bench.work(2), bench.work(3)])
+    await asyncio.sleep(0.05)
+    bench.gone = {1, 2}
+    await asyncio.sleep(0.05)
+    assert bench.images.fetched[0].released == 1
+    assert len(bench.pipeline._batcher) == 1
+    bench.gate.set()
+    assert set(await bench.answers(2)) == {0, 3}

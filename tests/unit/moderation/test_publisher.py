@@ -11,7 +11,7 @@ from worker.moderation.partitions import PartitionTrack, Slot
 from worker.moderation.publisher import is_member, next_offsets, produce, take_back
 
 
-def producer(**script: KafkaException) -> FakeProducer:
+def producer(**script: BaseException) -> FakeProducer:
     return FakeProducer(Broker(), Clock(), {call: deque([error]) for call, error in script.items()})
 
 
@@ -75,3 +75,9 @@ def test_the_offset_after_the_last_of_each_partition_that_is_ours() -> None:
 )
 def test_only_metadata_that_names_a_member_lets_the_broker_fence(content: object, member: bool) -> None:
     assert is_member(content) is member
+
+
+def test_what_can_never_fit_the_buffer_is_said_instead_of_waited_for() -> None:
+    client = producer(produce=BufferError("queue full"))
+    with pytest.raises(ConfigurationError, match=r"queue\.buffering\.max\.kbytes"):
+        produce(client, deque([finished(track(), 0)]), [])  # type: ignore[arg-type]
