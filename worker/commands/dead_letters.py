@@ -19,6 +19,8 @@ from worker.moderation.dead_letters import DeadLetter, Selection, read
 from worker.moderation.dead_letters import replay as send_again
 from worker.settings import Settings
 
+_TO_THE_SECOND = len("2026-01-31T12:00:00")
+
 
 def selection(
     reasons: list[str] | None,
@@ -106,10 +108,16 @@ def _row(letter: DeadLetter, show_value: bool) -> dict[str, object]:
 
 
 def _print_table(letters: Iterable[DeadLetter], show_value: bool) -> None:
-    headings = ("dead letter", "time", "source", "stage", "reason", "message", "key", "bytes")
-    table = Table(*headings, *(("value",) if show_value else ()), box=None, pad_edge=False)
+    headings = ("dead letter", "time (UTC)", "source", "stage", "reason", "message", "key", "bytes")
+    table = Table(box=None, pad_edge=False)
+    for heading in (*headings, *(("value",) if show_value else ())):
+        # Folded, never cut: what is shown here is what --reason, --partition and --offsets are given.
+        table.add_column(heading, overflow="fold", no_wrap=heading in {"stage", "reason"})
     for letter in letters:
-        table.add_row(*("" if cell is None else escape(str(cell)) for cell in _row(letter, show_value).values()))
+        row = _row(letter, show_value)
+        row["dead_letter"] = ":".join(letter.place.split(":")[-2:])  # all are on one topic
+        row["time"] = _time(letter.time_ms)[:_TO_THE_SECOND].replace("T", " ")
+        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row.values()))
     Console().print(table)
     print(f"{table.row_count} dead letters", file=sys.stderr)
 

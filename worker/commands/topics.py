@@ -72,16 +72,18 @@ def _row(state: topics.TopicState, largest: int) -> dict[str, object]:
 
 
 def _print_table(states: list[topics.TopicState]) -> None:
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("topic", "partitions", "replication", "cleanup", "retention", "max bytes", "problems"):
         right = heading in {"partitions", "replication", "max bytes"}
-        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+        whole = heading in {"topic", "max bytes"}  # cut in two they read wrong; the headings of the rest may fold
+        table.add_column(heading, justify="right" if right else "left", overflow="fold", no_wrap=whole)
     for state in states:
         row = _row(state, topics.posts_max_bytes(states))
         problems = len(topics.errors_of(state, topics.posts_max_bytes(states))) + len(topics.warnings_of(state))
         table.add_row(
             state.name,
-            *(_text(row[name]) for name in ("partitions", "replication", "cleanup_policy")),
+            *(_text(row[name]) for name in ("partitions", "replication")),
+            _text(row["cleanup_policy"]).replace(",", ", "),
             _duration(state),
             _text(row["max_message_bytes"]),
             "[red]missing[/red]" if state.missing else str(problems or ""),
