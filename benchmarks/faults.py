@@ -17,8 +17,9 @@ from pathlib import Path
 
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.s3_server import S3Server
-from tests.support.storm import Storm, StormPlan, StormReport, StuckError
+from tests.support.storm import Storm, StormPlan, StormReport
 from tests.support.storm_faults import KINDS
+from tests.support.storm_workers import StuckError
 from tests.support.streams import StreamUnderTest
 from tests.support.topics import TopicNames
 

@@ -24,7 +24,7 @@ from tests.support.slow_network import Link, SlowNetwork
 from tests.support.storm_faults import KINDS, Faults
 from tests.support.storm_ledger import PICTURES, Findings, Ledger, storm_posts
 from tests.support.storm_watch import Watch
-from tests.support.storm_workers import WorkerGroup
+from tests.support.storm_workers import StuckError, WorkerGroup
 from tests.support.topics import TopicNames
 from tests.support.worker_process import WorkerProcess
 
@@ -36,10 +36,6 @@ _FLUSH_S = 120.0
 _STUCK_S = 90.0
 _START_S = 60.0
 _MENDED_S = 180.0
-
-
-class StuckError(Exception):
-    """Posts wait and nothing moves. The text holds the ends of the workers' logs."""
 
 
 @dataclass(frozen=True, slots=True)

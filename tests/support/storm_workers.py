@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -13,6 +14,10 @@ _FREEZES_S = 0.01
 _EXITS_ALLOWED = 10
 _DRAINED_S = 60.0
 _TAIL = 3000
+
+
+class StuckError(Exception):
+    """Posts wait and nothing moves. The text holds the ends of the workers' logs."""
 
 
 @dataclass(slots=True)
@@ -46,7 +51,7 @@ class WorkerGroup:
 
     def sound(self) -> list[int]:
         """Slots whose worker runs and is in no fault's hands."""
-        return [slot for slot, worker in self.workers.items() if slot not in self.busy and _runs(worker)]
+        return [slot for slot, worker in list(self.workers.items()) if slot not in self.busy and _runs(worker)]
 
     def seize(self, slot: int) -> bool:
         """Freeze a worker with posts in its guard; False, and it runs on, if it has none.
@@ -69,8 +74,11 @@ class WorkerGroup:
 
     def drain(self, slot: int) -> None:
         """Wait for a worker that was told to leave; it must end with 0."""
-        worker = self.workers[slot]
-        if (code := worker.process.wait(_DRAINED_S)) != 0:
+        try:
+            code = self.workers[slot].process.wait(_DRAINED_S)
+        except subprocess.TimeoutExpired:
+            raise StuckError(f"worker {slot} does not leave\n{self.tails()}") from None
+        if code != 0:
             self.exits.append((slot, code))
         del self.workers[slot]
 
