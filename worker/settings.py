@@ -352,12 +352,18 @@ def describe(error: ValidationError, place: str) -> str:
     for item in error.errors(include_input=False):
         name = ".".join(str(part) for part in item["loc"])
         unknown = item["type"] == "extra_forbidden"
-        lines.append(f"{name}: {_unknown(name) if unknown else item['msg']}")
+        lines.append(f"{name}: {_unknown(name) if unknown else _in_our_words(item['msg'])}")
     return f"settings ({place}) are wrong:\n  " + "\n  ".join(lines)
+
+
+def _in_our_words(message: str) -> str:
+    """Without pydantic's own: nobody writes a tuple in a settings file."""
+    return message.removeprefix("Value error, ").replace("valid tuple", "valid list")
 
 
 def _unknown(name: str) -> str:
     sections = Settings.model_fields.items()
     known = [f"{section}.{key}" for section, field in sections for key in getattr(field.annotation, "model_fields", ())]
-    near = difflib.get_close_matches(name, [*known, *Settings.model_fields], 1)
+    # The table itself is no better name for a key in it.
+    near = difflib.get_close_matches(name, known if "." in name else [*known, *Settings.model_fields], 1)
     return "there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
