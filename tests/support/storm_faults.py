@@ -150,7 +150,7 @@ class Faults:
         if (slot := self._workers.free_slot()) is None:
             return None
         self._workers.start(slot)
-        return self._of_worker(slot, self._sleep(2, 2))
+        return self._of_worker(slot, self._sleep(4, 6))  # it takes that long until it judges
 
     def _leave(self) -> Begun | None:
         sound = self._workers.sound()
