@@ -1,4 +1,4 @@
-"""The AsyncAPI document says of topics, keys and headers what the worker does; the parser's own check is integration."""
+"""The AsyncAPI document says what the worker does with topics, keys and headers; its syntax is an integration test."""
 
 import random
 import tomllib
