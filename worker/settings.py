@@ -70,10 +70,12 @@ def _flatten(table: dict[str, Any], prefix: str = "") -> dict[str, str]:
 class KafkaSettings(Section):
     """The broker, the group and what is promised."""
 
-    bootstrap_servers: str = Field("127.0.0.1:9092", min_length=1)
-    group_id: str = Field("proguard-moderation", min_length=1)
-    group_protocol: Literal["classic", "consumer"] = "classic"
-    delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"
+    bootstrap_servers: str = Field("127.0.0.1:9092", min_length=1, description="host:port, several with commas.")
+    group_id: str = Field("proguard-moderation", min_length=1, description="The workers' consumer group.")
+    group_protocol: Literal["classic", "consumer"] = Field("classic", description="consumer: KIP-848, Kafka 4.")
+    delivery: Literal["exactly-once", "at-least-once"] = Field(
+        "exactly-once", description="at-least-once is for brokers without transactions; docs/delivery.md."
+    )
     start_from: Literal["earliest", "latest"] | AwareDatetime = Field(
         "earliest", description="Where a new group starts; an RFC 3339 time is allowed."
     )
@@ -89,11 +91,15 @@ class KafkaSettings(Section):
     state_dir: Path = Field(
         Path(".proguard-state"), description="Notes which posts were in the guard; survives a crash."
     )
-    commit_interval_ms: int = Field(100, ge=1, le=10_000)
-    transaction_timeout_ms: int = Field(15_000, ge=1_000)
-    revoke_timeout_ms: int = Field(500, ge=1)
-    drain_timeout_ms: int = Field(30_000, ge=0)
-    max_poll_interval_ms: int = Field(300_000, ge=6_000)
+    commit_interval_ms: int = Field(100, ge=1, le=10_000, description="Outcomes wait so long for their transaction.")
+    transaction_timeout_ms: int = Field(
+        15_000, ge=1_000, description="After it the broker aborts what a dead worker left open."
+    )
+    revoke_timeout_ms: int = Field(500, ge=1, description="For committing what is finished when partitions leave.")
+    drain_timeout_ms: int = Field(30_000, ge=0, description="For finishing what is under way after SIGTERM.")
+    max_poll_interval_ms: int = Field(
+        300_000, ge=6_000, description="A worker whose loop stands still for longer is thrown out of the group."
+    )
     max_posts: int = Field(20_000, ge=2, description="Posts held, from receipt to confirmed commit.")
     max_bytes: int = Field(256 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of posts and outcomes held.")
     skip: tuple[str, ...] = Field((), description='Poison by hand: ["topic:partition:offset"] becomes undetermined.')
@@ -143,12 +149,12 @@ class KafkaSettings(Section):
 class TopicSettings(Section):
     """Names of the topics."""
 
-    posts: str = "moderation.posts"
-    verdicts: str = "moderation.verdicts"
-    risks: str = "moderation.risks"
-    retraining: str = "moderation.retraining"
-    reviews: str = "moderation.reviews"
-    dead_letters: str = "moderation.dead-letters"
+    posts: str = Field("moderation.posts", description="Read by the workers.")
+    verdicts: str = Field("moderation.verdicts", description="One answer for each post.")
+    risks: str = Field("moderation.risks", description="Unsafe posts whose risk has no category.")
+    retraining: str = Field("moderation.retraining", description="Such risks with their posts.")
+    reviews: str = Field("moderation.reviews", description="What people decided.")
+    dead_letters: str = Field("moderation.dead-letters", description="Records that were no posts.")
 
     @property
     def outcomes(self) -> tuple[str, ...]:
@@ -166,19 +172,21 @@ class TopicSettings(Section):
 class ObjectSettings(Section):
     """Where pictures lie and how much of them is looked at. Keys come from AWS_*, profiles or web identity."""
 
-    endpoint_url: str | None = None
-    region: str | None = None
-    profile: str | None = None
+    endpoint_url: str | None = Field(None, description="Of an S3 that is not AWS's; http:// or https://.")
+    region: str | None = Field(None, description="Default: that of the environment or profile.")
+    profile: str | None = Field(None, description="A profile of the AWS configuration files.")
     addressing_style: Literal["path", "virtual"] | None = Field(None, description="Default: path with an endpoint_url.")
     buckets: tuple[str, ...] = Field((), description="The only buckets that are ever read.")
-    max_images: int = Field(8, ge=1)
+    max_images: int = Field(8, ge=1, description="Pictures of a post that are looked at; more are never called safe.")
     max_bytes: int = Field(20 * MEBIBYTE, ge=1, description="Of one object.")
     max_pixels: int = Field(50_000_000, ge=1, description="Width times height of a picture before it is scaled down.")
     max_frames: int = Field(8, ge=1, description="Frames sampled from an animation.")
-    formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
+    formats: tuple[str, ...] = Field(("JPEG", "PNG", "WEBP", "GIF", "AVIF"), description="What is decoded.")
     concurrency: int = Field(64, ge=1, description="Objects fetched at once.")
-    decode_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
-    connect_timeout_s: float = Field(3.0, gt=0)
+    decode_threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="Pictures decoded at once."
+    )
+    connect_timeout_s: float = Field(3.0, gt=0, description="Of one connection to S3.")
     timeout_s: float = Field(30.0, gt=0, description="Of one fetch.")
     give_up_s: float = Field(
         60.0, ge=0, description="After this, while S3 answers otherwise, the post is undetermined."
@@ -186,8 +194,8 @@ class ObjectSettings(Section):
     forbidden_run: int = Field(
         20, ge=1, description="AccessDenied answers in a row that mean lost rights, not lost pictures."
     )
-    max_held_bytes: int = Field(512 * MEBIBYTE, ge=MEBIBYTE)
-    max_held_pixels: int = Field(256_000_000, ge=1)
+    max_held_bytes: int = Field(512 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of pictures fetched and not decoded.")
+    max_held_pixels: int = Field(256_000_000, ge=1, description="Pixels of pictures that wait for the guard.")
 
     @field_validator("endpoint_url")
     @classmethod
@@ -202,9 +210,9 @@ class ObjectSettings(Section):
 class GuardSettings(Section):
     """Which guard judges, and how long we try."""
 
-    engine: str = "embedded"
-    model: str | None = None
-    base_urls: tuple[str, ...] = ()
+    engine: str = Field("embedded", description="embedded, or your own as package.module:factory.")
+    model: str | None = Field(None, description="The model that the engine loads or asks for.")
+    base_urls: tuple[str, ...] = Field((), description="Servers of an engine that is asked over HTTP.")
     settings: dict[str, Any] = Field(default_factory=dict, description="The engine's own keys.")
     max_text_bytes: int = Field(
         65_536, ge=1, description="Text judged, in windows; what lies beyond is never called safe."
@@ -224,23 +232,23 @@ class BatchingSettings(Section):
 
     max_posts: int = Field(32, ge=1, description="Questions in a batch.")
     max_cost: int = Field(65_536, ge=1, description="Estimated prompt tokens in a batch, pixels included.")
-    max_wait_ms: float = Field(20.0, ge=0)
+    max_wait_ms: float = Field(20.0, ge=0, description="A question waits so long for a batch to fill.")
     in_flight: int = Field(2, ge=1, description="Batches in the guard at once.")
 
 
 class BreakerSettings(Section):
     """When so much goes wrong that going on would only spread it."""
 
-    enabled: bool = True
+    enabled: bool = Field(True, description="Whether a storm of failures pauses intake.")
     max_run: int = Field(200, ge=1, description="Dead letters or failed judgements in a row, a partition.")
     max_ratio: float = Field(0.5, gt=0, le=1, description="Of the last `window` records.")
-    window: int = Field(1000, ge=1)
+    window: int = Field(1000, ge=1, description="Records that max_ratio looks at.")
 
 
 class TelemetrySettings(Section):
     """Logs, metrics, traces, probes."""
 
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="DEBUG may show content.")
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, JSON otherwise.")
     status_interval_s: float = Field(10.0, gt=0, description="How often progress is said.")
     host: str = Field("127.0.0.1", min_length=1, description="Where /metrics, the probes and /status are served.")
