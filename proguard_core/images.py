@@ -22,6 +22,10 @@ warnings.simplefilter("error", Image.DecompressionBombWarning)
 # Work is counted in pixels; each frame also costs a fixed amount, whatever its size.
 _WORK_FACTOR = 4
 _FRAME_OVERHEAD_PIXELS = 10_000
+# A progressive JPEG may repeat its scans without end, and each costs a walk over the whole picture: 200 KB can take a
+# minute, 20 MB hours. Cameras and encoders write up to 20 of them.
+_SCANS = 32
+_SCAN_MARKER = b"\xff\xda"
 # Below it, averaging over areas would show as jagged lines.
 _SMOOTH_SHRINK = 1.5
 
@@ -84,6 +88,7 @@ def decode(data: bytes, limits: ImageLimits) -> DecodedImage:
     try:
         with _open(data, limits) as image:
             _check_size(image, limits)
+            _check_scans(data, image, limits)
             digest = hashlib.sha256(data).hexdigest()
             frames = _frame_count(image)
             if frames == 1:
@@ -120,6 +125,14 @@ def _check_size(image: Image.Image, limits: ImageLimits) -> None:
     if pixels > limits.max_source_pixels:
         message = f"{image.width} x {image.height} is above the limit of {limits.max_source_pixels} pixels"
         raise ImageError(Reason.IMAGE_TOO_MANY_PIXELS, message)
+
+
+def _check_scans(data: bytes, image: Image.Image, limits: ImageLimits) -> None:
+    if image.format not in {"JPEG", "MPO"}:
+        return
+    work = data.count(_SCAN_MARKER) * image.width * image.height
+    if work > _SCANS * limits.max_source_pixels:
+        raise ImageError(Reason.IMAGE_TOO_MANY_PIXELS, "its scans are more work than the limit on pixels allows")
 
 
 def _frame_count(image: Image.Image) -> int:

@@ -229,3 +229,17 @@ def test_any_bytes_give_a_picture_or_a_reason(data: bytes, head: bytes) -> None:
     limits = ImageLimits(1_000_000, 10_000, 4, LIMITS.formats)
     with suppress(ImageError):
         assert decode(head + data, limits).pictures
+
+
+def test_a_jpeg_cannot_repeat_its_scans_without_end() -> None:
+    buffer = io.BytesIO()
+    Image.new("L", (2000, 2000), 128).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    scan = data[data.rfind(b"\xff\xda") : -2]
+    few = ImageLimits(4_000_000, 1_000_000, 4, ("JPEG",))
+    assert decode(data[:-2] + scan * 10 + b"\xff\xd9", few).frames == 1
+    started = time.monotonic()
+    with pytest.raises(ImageError) as refused:
+        decode(data[:-2] + scan * 100_000 + b"\xff\xd9", few)
+    assert refused.value.reason is Reason.IMAGE_TOO_MANY_PIXELS
+    assert time.monotonic() - started < 5
