@@ -2,13 +2,12 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
 
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -16,7 +15,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from worker.settings import Settings
-from worker.telemetry.instruments import Observer, bind, observe
+from worker.telemetry.histograms import PeriodicReader, PrometheusReader, Series
+from worker.telemetry.instruments import Observer, observe, series
 from worker.telemetry.server import Answer
 from worker.telemetry.spans import Tracer
 from worker.telemetry.table import Metric
@@ -30,19 +30,18 @@ _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 class Exporters:
-    """Reads the observers whenever somebody collects; gives telemetry its recorders and, with OTLP, its tracer."""
+    """Reads the observers whenever somebody collects; gives telemetry its tracer where spans go by OTLP."""
 
     def __init__(self, settings: Settings, telemetry: Telemetry, observers: Mapping[Metric, Observer]) -> None:
         resource = _resource(settings)
         self._registry = CollectorRegistry(auto_describe=False)
         self._scraping = Lock()
-        readers: list[MetricReader] = [PrometheusMetricReader(scope_info_enabled=False, registry=self._registry)]
+        histograms = series(telemetry, settings.topics.posts, settings.kafka.group_id)
+        readers: list[MetricReader] = [PrometheusReader(histograms, self._registry)]
         if (metrics := _endpoint(settings, "metrics")) is not None:
-            readers.append(_otlp_reader(metrics or None, settings.telemetry.otlp_interval_s))
+            readers.append(_otlp_reader(histograms, metrics or None, settings.telemetry.otlp_interval_s))
         self._meters = MeterProvider(readers, resource, shutdown_on_exit=False)
-        meter = self._meters.get_meter(SCOPE, _version())
-        observe(meter, observers)
-        bind(meter, telemetry, settings.topics.posts, settings.kafka.group_id)
+        observe(self._meters.get_meter(SCOPE, _version()), observers)
         self._spans: TracerProvider | None = None
         if (traces := _endpoint(settings, "traces")) is not None:
             self._spans = _span_provider(traces or None, resource)
@@ -70,11 +69,10 @@ def _endpoint(settings: Settings, signal: str) -> str | None:
     return "" if any(os.environ.get(name) for name in named) else None
 
 
-def _otlp_reader(endpoint: str | None, interval_s: float) -> MetricReader:
+def _otlp_reader(histograms: Sequence[Series], endpoint: str | None, interval_s: float) -> MetricReader:
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
-    exporter = OTLPMetricExporter(endpoint)
-    return PeriodicExportingMetricReader(exporter, interval_s * 1000, _CLOSE_TIMEOUT_MS)
+    return PeriodicReader(histograms, OTLPMetricExporter(endpoint), interval_s * 1000, _CLOSE_TIMEOUT_MS)
 
 
 def _span_provider(endpoint: str | None, resource: Resource) -> TracerProvider:

@@ -1,4 +1,4 @@
-"""OpenTelemetry instruments made from the table: counts are read when collected, histograms bound to the recorders."""
+"""OpenTelemetry instruments made from the table, which read the counts when somebody collects."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -7,12 +7,15 @@ from typing import Any
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from worker.telemetry import table
+from worker.telemetry.histograms import Series
 from worker.telemetry.table import Kind, Metric
 from worker.telemetry.telemetry import Telemetry
 
 # A value with the values of the metric's attributes, in the order of the table.
 Point = tuple[float, tuple[str, ...]]
 Observer = Callable[[], Iterable[Point]]
+
+_KAFKA = "kafka"
 
 
 def observe(meter: Meter, observers: Mapping[Metric, Observer]) -> None:
@@ -32,26 +35,21 @@ def _observations(metric: Metric, observer: Observer, _options: CallbackOptions)
     return [Observation(value, dict(zip(metric.attributes, values, strict=True))) for value, values in list(observer())]
 
 
-def bind(meter: Meter, telemetry: Telemetry, topic: str, group: str) -> None:
-    """Let the recorders of telemetry record. topic: of the posts; group: the consumer group."""
-    kafka = {table.SYSTEM: "kafka"}
-    operations = _histogram(meter, table.OPERATION_DURATION)
-    telemetry.poll_duration = partial(operations, attributes={**kafka, table.OPERATION: "poll"})
-    telemetry.commit_duration = partial(operations, attributes={**kafka, table.OPERATION: "commit"})
-    judged = {**kafka, table.OPERATION: "judge", table.DESTINATION: topic, table.GROUP: group}
-    telemetry.process_duration = partial(_histogram(meter, table.PROCESS_DURATION), attributes=judged)
-    telemetry.receipt_age = _histogram(meter, table.RECEIPT_AGE)
-    telemetry.batch_size = _histogram(meter, table.BATCH_SIZE)
-    telemetry.queue_duration = _histogram(meter, table.QUEUE_DURATION)
-    telemetry.inference_duration = _histogram(meter, table.INFERENCE_DURATION)
-    telemetry.fetch_duration = _histogram(meter, table.FETCH_DURATION)
-    telemetry.decode_duration = _histogram(meter, table.DECODE_DURATION)
-
-
-def _histogram(meter: Meter, metric: Metric) -> Callable[..., None]:
-    return meter.create_histogram(
-        metric.name,
-        unit=metric.unit,
-        description=metric.meaning,
-        explicit_bucket_boundaries_advisory=list(metric.buckets),
-    ).record
+def series(telemetry: Telemetry, topic: str, group: str) -> list[Series]:
+    """The histograms of the table with their attributes. topic: of the posts; group: the consumer group."""
+    return [
+        (telemetry.process_duration, (_KAFKA, "judge", topic, group)),
+        (telemetry.poll_duration, (_KAFKA, "poll")),
+        (telemetry.commit_duration, (_KAFKA, "commit")),
+        *(
+            (recorder, ())
+            for recorder in (
+                telemetry.batch_size,
+                telemetry.queue_duration,
+                telemetry.inference_duration,
+                telemetry.fetch_duration,
+                telemetry.decode_duration,
+                telemetry.receipt_age,
+            )
+        ),
+    ]

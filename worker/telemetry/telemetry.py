@@ -1,25 +1,21 @@
 """What the parts of a worker write to: plain counts, histograms that are recorded once a batch, hearts, the tracer.
 
-An OpenTelemetry counter costs microseconds an addition, so nothing in here does more than add integers a post; the
-instruments read the counts when somebody collects them.
+OpenTelemetry costs microseconds a call, so nothing in here does more than add integers; instruments read them when
+somebody collects.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from worker.telemetry import table
 from worker.telemetry.health import Health
+from worker.telemetry.recorder import Recorder
 
 if TYPE_CHECKING:
     from worker.telemetry.spans import Tracer
 
 # Outcome, category, action, modality, and the reason where the outcome is undetermined.
 Tally = tuple[str, str, str, str, str]
-Record = Callable[[float], None]
-
-
-def _nowhere(_value: float) -> None:
-    """Where histograms go that nobody collects."""
 
 
 class Telemetry:
@@ -44,12 +40,12 @@ class Telemetry:
         self.guard_failures: Counter[str] = Counter()
         self.fetch_errors: Counter[str] = Counter()
         self.rebalances: Counter[str] = Counter()
-        self.poll_duration: Record = _nowhere
-        self.receipt_age: Record = _nowhere
-        self.process_duration: Record = _nowhere
-        self.commit_duration: Record = _nowhere
-        self.batch_size: Record = _nowhere
-        self.queue_duration: Record = _nowhere
-        self.inference_duration: Record = _nowhere
-        self.fetch_duration: Record = _nowhere
-        self.decode_duration: Record = _nowhere
+        self.poll_duration = Recorder(table.OPERATION_DURATION)
+        self.receipt_age = Recorder(table.RECEIPT_AGE)
+        self.process_duration = Recorder(table.PROCESS_DURATION)
+        self.commit_duration = Recorder(table.OPERATION_DURATION)
+        self.batch_size = Recorder(table.BATCH_SIZE)
+        self.queue_duration = Recorder(table.QUEUE_DURATION)
+        self.inference_duration = Recorder(table.INFERENCE_DURATION)
+        self.fetch_duration = Recorder(table.FETCH_DURATION)
+        self.decode_duration = Recorder(table.DECODE_DURATION)
