@@ -41,7 +41,7 @@ class Picture:
         return self.image.width * self.image.height
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GuardRequest:
     """One question: a text conversation, a text-image conversation, or a single picture (text empty, response None).
 

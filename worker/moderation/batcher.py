@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from worker.settings import BatchingSettings
@@ -18,12 +17,6 @@ class Costly(Protocol):
 Item = TypeVar("Item", bound=Costly)
 
 
-@dataclass(slots=True)
-class _Waiting(Generic[Item]):
-    item: Item
-    since: float
-
-
 class Batcher(Generic[Item]):
     """First come, first served. since and now are seconds on one monotonic clock."""
 
@@ -31,7 +24,7 @@ class Batcher(Generic[Item]):
         self._max_posts = settings.max_posts
         self._max_cost = settings.max_cost
         self._max_wait_s = settings.max_wait_ms / 1000
-        self._queue: deque[_Waiting[Item]] = deque()
+        self._queue: deque[tuple[Item, float, int]] = deque()  # item, since when it waits, its cost
         self._cost = 0
 
     def __len__(self) -> int:
@@ -39,13 +32,14 @@ class Batcher(Generic[Item]):
 
     def add(self, item: Item, now: float) -> None:
         """Queue one item."""
-        self._queue.append(_Waiting(item, now))
-        self._cost += item.cost
+        cost = item.cost
+        self._queue.append((item, now, cost))
+        self._cost += cost
 
     def discard(self, unwanted: Callable[[Item], bool]) -> None:
         """Drop the items of which unwanted says True."""
-        kept = deque(waiting for waiting in self._queue if not unwanted(waiting.item))
-        self._queue, self._cost = kept, sum(waiting.item.cost for waiting in kept)
+        self._queue = deque(waiting for waiting in self._queue if not unwanted(waiting[0]))
+        self._cost = sum(cost for _item, _since, cost in self._queue)
 
     def wait_s(self, now: float) -> float | None:
         """Seconds until a batch is due: 0 for now, None for nothing to wait for."""
@@ -53,18 +47,18 @@ class Batcher(Generic[Item]):
             return None
         if len(self._queue) >= self._max_posts or self._cost >= self._max_cost:
             return 0.0
-        return max(0.0, self._queue[0].since + self._max_wait_s - now)
+        return max(0.0, self._queue[0][1] + self._max_wait_s - now)
 
     def take(self) -> list[Item]:
         """The next batch: at least one item, however costly, and no more than the bounds allow."""
         batch: list[Item] = []
         cost = 0
         while self._queue and len(batch) < self._max_posts:
-            item = self._queue[0].item
-            if batch and cost + item.cost > self._max_cost:
+            item, _since, own = self._queue[0]
+            if batch and cost + own > self._max_cost:
                 break
             self._queue.popleft()
             batch.append(item)
-            cost += item.cost
+            cost += own
         self._cost -= cost
         return batch

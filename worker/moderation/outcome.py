@@ -23,7 +23,7 @@ from schemas.post import ImageReference, Post
 from schemas.verdict import MAX_NAME_CHARACTERS, MAX_RATIONALE_CHARACTERS
 from worker.moderation.decode import NotAPost
 from worker.moderation.partitions import Outcome, OutcomeRecord
-from worker.moderation.tracing import child_traceparent
+from worker.moderation.tracing import child_traceparent, new_traceparent
 from worker.settings import TopicSettings
 
 Headers = dict[str, str | bytes | None] | list[tuple[str, str | bytes | None]] | None
@@ -112,7 +112,6 @@ class OutcomeWriter:
         action = self._policy.action(assessment.outcome, category.kind, category.code, category.nearest)
         if withheld:
             action = self._policy.action(Label.UNSAFE, CategoryKind.KNOWN, MINORS)
-        coverage = judged.coverage
         return {
             "schema_version": SCHEMA_VERSION,
             "verdict_id": identity,
@@ -127,23 +126,16 @@ class OutcomeWriter:
             "category": _NO_CATEGORY if category is NO_CATEGORY else _category(category, withheld),
             "rationale": "" if withheld else _cut(assessment.rationale, MAX_RATIONALE_CHARACTERS),
             "image": assessment.image,
-            "coverage": {
-                "text_bytes": coverage.text_bytes,
-                "text_bytes_judged": coverage.text_bytes_judged,
-                "images": coverage.images,
-                "images_judged": coverage.images_judged,
-                "frames": coverage.frames,
-                "frames_judged": coverage.frames_judged,
-            },
+            "coverage": _coverage(judged.coverage),
             "modality": _word(post.modality),
             "guard": self._guard_reference(judged.guard_name, judged.guard_revision),
             "policy": self._policy_reference,
             "source": {"topic": source[0], "partition": source[1], "offset": source[2]},
             "timings_ms": {
-                "fetch": round(judged.fetch_ms, 2),
-                "queue": round(judged.queue_ms, 2),
-                "judge": round(judged.judge_ms, 2),
-                "total": round(judged.total_ms, 2),
+                "fetch": int(judged.fetch_ms * 100) / 100,  # round() takes five times as long
+                "queue": int(judged.queue_ms * 100) / 100,
+                "judge": int(judged.judge_ms * 100) / 100,
+                "total": int(judged.total_ms * 100) / 100,
             },
             "judged_at": now,
         }
@@ -193,13 +185,28 @@ class OutcomeWriter:
     ) -> list[tuple[str, str | bytes | None]]:
         traceparent = judged.traceparent
         if traceparent is None:
-            traceparent = child_traceparent(pairs(incoming) if incoming else (), random.getrandbits)
+            traceparent = (
+                child_traceparent(pairs(incoming), random.getrandbits)
+                if incoming
+                else new_traceparent(random.getrandbits)
+            )
         return list(cloudevents.headers(event_type, identity, topic, judged.post.post_id, now, traceparent))
 
 
 def _word(member: StrEnum | None) -> str | None:
     """Plain strings: orjson takes twice as long over members of an enumeration."""
     return None if member is None else member._value_
+
+
+def _coverage(coverage: Coverage) -> dict[str, int]:
+    return {
+        "text_bytes": coverage.text_bytes,
+        "text_bytes_judged": coverage.text_bytes_judged,
+        "images": coverage.images,
+        "images_judged": coverage.images_judged,
+        "frames": coverage.frames,
+        "frames_judged": coverage.frames_judged,
+    }
 
 
 def _counted_category(category: Category) -> str:

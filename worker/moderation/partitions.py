@@ -22,7 +22,10 @@ def record_bytes(
     key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, str | bytes | None]] | None
 ) -> int:
     """What a record weighs in memory, Python's own share aside."""
-    return len(key or b"") + len(value or b"") + sum(len(name) + len(said or b"") for name, said in headers or ())
+    size = len(key or b"") + len(value or b"")
+    for name, said in headers or ():
+        size += len(name) + len(said or b"")
+    return size
 
 
 @dataclass(slots=True)
@@ -40,7 +43,10 @@ class Outcome:
     @property
     def size(self) -> int:
         """Bytes of keys, values and headers: a stranger chooses how much of each."""
-        return sum(record_bytes(key, value, headers) for _topic, key, value, headers in self.records)
+        size = 0
+        for _topic, key, value, headers in self.records:
+            size += record_bytes(key, value, headers)
+        return size
 
 
 NOTHING = Outcome(())

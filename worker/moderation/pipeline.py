@@ -108,10 +108,11 @@ class Pipeline:
 
     def submit(self, works: Sequence[Work]) -> None:
         """Take posts over; call on the loop's thread."""
+        suspects = self._journal.suspects
         for work in works:
             if work.skipped:
                 self._refuse(work, Reason.SKIPPED_BY_OPERATOR)
-            elif self._journal.is_convicted(work.source):
+            elif suspects and self._journal.is_convicted(work.source):
                 self._refuse(work, Reason.GUARD_CRASHED)
             elif work.post.images:
                 self._fetching[work] = self._spawn(self._fetch(work))
@@ -204,7 +205,9 @@ class Pipeline:
             if wait > 0:
                 self._set_timer(wait)
                 return
-            batch = [asked for asked in self._batcher.take() if not self._dropped(asked.work)]
+            batch = [
+                asked for asked in self._batcher.take() if not (asked.work.cancelled() and self._dropped(asked.work))
+            ]
             if batch:
                 self._start(batch, alone=False)
 
@@ -259,7 +262,7 @@ class Pipeline:
             batch += further
 
     def _collect(self, batch: list[_Asked], judgements: list[Judgement], started: float, revision: str) -> None:
-        done: list[Work] = []
+        touched: dict[Work, None] = {}
         for asked, judgement in zip(batch, judgements, strict=True):
             work = asked.work
             work.questions.append(asked.question)
@@ -267,11 +270,17 @@ class Pipeline:
             work.answered += asked.planned
             work.asked_at = work.asked_at or started
             work.revision = revision
-        for work in dict.fromkeys(asked.work for asked in batch):
-            assert work.plan is not None
-            if work.answered == len(work.plan.questions):
-                done.append(work)
-        self._deliver([(work.token, self._outcome(work)) for work in done if not self._dropped(work)])
+            touched[work] = None
+        now = self._clock()
+        self._deliver(
+            [
+                (work.token, self._outcome(work, now))
+                for work in touched
+                if work.plan is not None
+                and work.answered == len(work.plan.questions)
+                and not (work.cancelled() and self._dropped(work))
+            ]
+        )
 
     def _dropped(self, work: Work) -> bool:
         """Whether the post's partition is gone; then what is held for it is released."""
@@ -290,13 +299,13 @@ class Pipeline:
         self._conclude(work)
 
     def _conclude(self, work: Work) -> None:
-        self._deliver([(work.token, self._outcome(work))])
+        self._deliver([(work.token, self._outcome(work, self._clock()))])
 
-    def _outcome(self, work: Work) -> Outcome:
+    def _outcome(self, work: Work, now: float) -> Outcome:
         assert work.plan is not None
-        now = self._clock()
         self._release(work)
-        self._journal.acquit(work.source)
+        if self._journal.suspects:
+            self._journal.acquit(work.source)
         if work.refused is not None:
             assessment = Assessment(Label.UNDETERMINED, work.refused)
         else:

@@ -56,8 +56,9 @@ def produce(producer: Producer, queue: deque[Slot], sent: list[Slot], telemetry:
     for _ in range(min(len(queue), _PRODUCE_AT_ONCE)):
         slot = queue[0]
         assert slot.outcome is not None
-        while slot.produced < len(slot.outcome.records):
-            topic, key, value, headers = slot.outcome.records[slot.produced]
+        records = slot.outcome.records
+        while slot.produced < len(records):
+            topic, key, value, headers = records[slot.produced]
             try:
                 producer.produce(topic, value, key, headers=headers)
             except BufferError:

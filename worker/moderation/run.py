@@ -1,8 +1,10 @@
 """`proguard moderate`: puts the parts together and runs until a signal."""
 
+import gc
 import logging
 import signal
 from collections.abc import Callable
+from contextlib import closing
 from types import FrameType
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
@@ -41,6 +43,8 @@ log = logging.getLogger(__name__)
 
 # Of the room that a topic grants beyond a post, what our headers and the key may take.
 _HEADER_BYTES = 8 * 1024
+# Objects made since the last look of the garbage collector; some 3,000 posts. Its default is 700.
+_COLLECT_EVERY = 50_000
 
 
 class Stop:
@@ -111,11 +115,17 @@ def run(settings: Settings) -> int:
     check_clients(settings)
     observation = Observation(settings, Telemetry(Health(settings.telemetry.live_timeout_s)))
     observation.policy = policy
-    with TelemetryService(settings, observation.telemetry, observation.observers(), observation.status):
-        return _run(settings, policy, guard, observation, stop)
+    journal = Journal(settings.kafka.state_dir, settings.kafka.transactional_id)
+    with (
+        closing(journal),
+        TelemetryService(settings, observation.telemetry, observation.observers(), observation.status),
+    ):
+        return _run(settings, policy, guard, journal, observation, stop)
 
 
-def _run(settings: Settings, policy: Policy, guard: Guard, observation: Observation, stop: Stop) -> int:
+def _run(
+    settings: Settings, policy: Policy, guard: Guard, journal: Journal, observation: Observation, stop: Stop
+) -> int:
     if not startup.wait_for_broker(settings, stop):
         return 0
     report = startup.check(settings, policy, stop)
@@ -123,7 +133,6 @@ def _run(settings: Settings, policy: Policy, guard: Guard, observation: Observat
         return 0
     report.raise_for_errors()
     writer = make_writer(settings, policy, report.posts_max_bytes)
-    journal = Journal(settings.kafka.state_dir, settings.kafka.transactional_id)
     judging = JudgingThread(
         lambda deliver: build_pipeline(settings, policy, guard, writer, journal, deliver, observation),
         observation.telemetry.health.judging.beat,
@@ -134,7 +143,6 @@ def _run(settings: Settings, policy: Policy, guard: Guard, observation: Observat
             _moderate(settings, judging, publisher, writer, observation, stop)
     finally:
         judging.close()
-        journal.close()
     return 0
 
 
@@ -221,5 +229,15 @@ def _moderate(
     observation.publisher, observation.stream, observation.source = publisher, stream, source
     telemetry.health.started = True
     stop.forward(stream.stop)
+    _calm_collector()
     log.info("moderating %s as group %s (%s)", settings.topics.posts, settings.kafka.group_id, settings.kafka.delivery)
     stream.run(source)
+
+
+def _calm_collector() -> None:
+    """Let the garbage collector look less often: thousands of posts are held at once, and by default it looks through
+    them again and again, which took more time than judging them (docs/performance.md). Nothing of ours needs it:
+    posts are freed when their last reference goes."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_EVERY, 20, 50)

@@ -6,7 +6,7 @@ No call in here waits for inference, and none blocks longer than a slice, so tha
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message, TopicPartition
 
@@ -205,43 +205,41 @@ class Stream:
             offset = message.offset()
             if track is None or offset is None:
                 continue
-            headers = _headers(message)
-            size = record_bytes(_bytes(message.key()), _bytes(message.value()), pairs(headers))
-            slot = track.deliver(offset, size)
+            record = _record(message)
+            slot = track.deliver(offset, record_bytes(record.key, record.value, record.headers and record.pairs))
             if slot is None:
                 continue
-            outcome = self._interpret(message, headers, slot, received, works)
+            outcome = self._interpret(record, slot, received, works)
             if outcome is not None:
                 track.finish(slot, outcome)
         if works:
             self._judging.submit(works)
 
-    def _interpret(
-        self, message: Message, headers: Headers, slot: Slot, received: float, works: list[Work]
-    ) -> Outcome | None:
+    def _interpret(self, record: "_Record", slot: Slot, received: float, works: list[Work]) -> Outcome | None:
         """The outcome of what is no post; a post is added to works."""
-        key, value, tracer = _bytes(message.key()), _bytes(message.value()), self._telemetry.tracer
-        if value is None and key is not None:
+        if record.value is None and record.key is not None:
             self._progress.erasures += 1
             self._telemetry.erasures += 1
-            return self._writer.erased(key)
+            return self._writer.erased(record.key)
         try:
-            if value is None:
+            if record.value is None:
                 raise NotAPost(Stage.ERASE, DeadLetterReason.NULL_KEY_AND_VALUE, "neither key nor value")
-            post = decode(value)
+            post = decode(record.value)
         except NotAPost as why:
-            self._progress.dead_letters[why.reason] += 1
-            self._telemetry.dead_letters[why.stage.value, why.reason.value] += 1
-            if tracer is not None and headers:
-                tracer.refused(pairs(headers), slot.coordinates, received, why.reason.value)
-            return self._writer.dead_letter(slot.coordinates, key, value, headers, why)
-        skipped = slot.coordinates in self._skip
-        track = slot.track
-        work = Work(slot, slot.coordinates, post, headers, received, lambda: track.closed, skipped)
-        if tracer is not None and headers:
-            work.trace = tracer.receive(pairs(headers), slot.coordinates, received)
+            return self._dead_letter(record, slot, received, why)
+        track, coordinates = slot.track, slot.coordinates
+        work = Work(slot, coordinates, post, record.headers, received, lambda: track.closed, coordinates in self._skip)
+        if record.headers and self._telemetry.tracer is not None:
+            work.trace = self._telemetry.tracer.receive(record.pairs, coordinates, received)
         works.append(work)
         return None
+
+    def _dead_letter(self, record: "_Record", slot: Slot, received: float, why: NotAPost) -> Outcome:
+        self._progress.dead_letters[why.reason] += 1
+        self._telemetry.dead_letters[why.stage.value, why.reason.value] += 1
+        if record.headers and self._telemetry.tracer is not None:
+            self._telemetry.tracer.refused(record.pairs, slot.coordinates, received, why.reason.value)
+        return self._writer.dead_letter(slot.coordinates, record.key, record.value, record.headers, why)
 
     def _collect(self) -> None:
         for token, outcome in self._judging.collect():
@@ -269,6 +267,23 @@ class Stream:
             source.pause([TopicPartition(*track.key) for track in pause])
         if resume:
             source.resume([TopicPartition(*track.key) for track in resume])
+
+
+class _Record(NamedTuple):
+    """What a message holds, asked of the client once."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def pairs(self) -> list[tuple[str, str | bytes | None]]:
+        """The headers in order."""
+        return pairs(self.headers)
+
+
+def _record(message: Message) -> _Record:
+    return _Record(_bytes(message.key()), _bytes(message.value()), _headers(message))
 
 
 def _headers(message: Message) -> Headers:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 _TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?", re.DOTALL)
 _INVALID_VERSION = b"ff"
 _SAMPLED = 1
+_NEVER_ZERO = 1 << 64 | 1
 
 
 class Parent(NamedTuple):
@@ -37,8 +38,13 @@ def parent(headers: Iterable[tuple[str, str | bytes | None]]) -> Parent | None:
 
 def child_traceparent(headers: Iterable[tuple[str, str | bytes | None]], random_bits: Callable[[int], int]) -> str:
     """A new span of the post's trace, or of a new trace that is not sampled when the post has none or a broken one."""
-    span = f"{random_bits(64) or 1:016x}"
     found = parent(headers)
-    if found is not None:
-        return f"00-{found.trace}-{span}-{found.flags}"
-    return f"00-{random_bits(128) or 1:032x}-{span}-00"
+    if found is None:
+        return new_traceparent(random_bits)
+    return f"00-{found.trace}-{random_bits(64) or 1:016x}-{found.flags}"
+
+
+def new_traceparent(random_bits: Callable[[int], int]) -> str:
+    """A trace of its own that is not sampled. One number makes both ids, with a bit set in each: zero is forbidden."""
+    digits = f"{random_bits(192) | _NEVER_ZERO:048x}"
+    return f"00-{digits[:32]}-{digits[32:]}-00"
