@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Java 17 and Maven: `make test` runs a real Apache Kafka. Nothing is done where both are there.
-# Installs them with apt-get as root or by sudo without a password; else says what to install and fails.
+# What the tests need besides Python: Java 17 and Maven for a real Apache Kafka, and Prometheus with promtool.
+# Nothing is done where they are there. Java and Maven are installed with apt-get, as root or by sudo without a password;
+# Debian's Prometheus is only unpacked into .cache/prometheus, so that no service of it ever starts.
+# Without Java or Maven this fails and says what to install; without Prometheus its tests are skipped, and say so.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 java_major() {
     command -v java >/dev/null 2>&1 || { echo 0; return; }
@@ -15,17 +18,43 @@ missing() {
     command -v mvn >/dev/null 2>&1 || echo "maven"
 }
 
-packages=$(missing | tr '\n' ' ')
-[ -n "$packages" ] || exit 0
+has_prometheus() {
+    { command -v promtool && command -v prometheus; } >/dev/null 2>&1 || [ -x .cache/prometheus/usr/bin/promtool ]
+}
+
+unpack_prometheus() {
+    local folder
+    folder=$(mktemp -d)
+    # Downloading needs no root; a list of packages that is too old or not there does.
+    if (cd "$folder" && { apt-get download -qq prometheus || { update && apt-get download -qq prometheus; }; }) >&2; then
+        mkdir -p .cache
+        dpkg-deb -x "$folder"/prometheus_*.deb "$folder/unpacked" && mv -T "$folder/unpacked" .cache/prometheus || true
+    fi
+    rm -rf "$folder"
+}
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
     if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then as_root=(sudo -n); else as_root=(false); fi
 fi
+
+update() {
+    "${as_root[@]}" apt-get update -qq
+}
+
+if ! has_prometheus && command -v apt-get >/dev/null 2>&1; then
+    echo "Unpacking Debian's Prometheus into .cache/prometheus" >&2
+    unpack_prometheus 2>&1 | { grep -v "unsandboxed" || true; } >&2
+fi
+has_prometheus || echo "No Prometheus here (prometheus, promtool): the tests that need it are skipped." >&2
+
+packages=$(missing | tr '\n' ' ')
+[ -n "$packages" ] || exit 0
+
 if command -v apt-get >/dev/null 2>&1 && [ "${as_root[*]:-}" != "false" ]; then
     echo "Installing for the tests' real Kafka: $packages" >&2
     # shellcheck disable=SC2086  # a list of package names
-    "${as_root[@]}" apt-get update -qq && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -qq -y --no-install-recommends $packages >&2 || true
 fi
 

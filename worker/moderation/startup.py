@@ -30,6 +30,8 @@ _REQUEST_S = 10.0
 _GROUP_ATTEMPTS = 20
 
 _AUTHENTICATION = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
+# How a broker that refuses our certificate looks: TLS 1.3 says so only after the handshake, when data is due.
+_TLS_ALERT = "ssl/tls alert"
 # A broker that dies during a handshake looks like a wrong certificate, once.
 _HANDSHAKES_THAT_MEAN_IT = 2
 # Asked of a group while its coordinator moves or starts.
@@ -72,7 +74,7 @@ class Refusals:
                 f"the broker refuses our login: {error.str()}. Correct kafka.client.sasl.username, sasl.password or "
                 "sasl.mechanism"
             )
-        elif error.code() == KafkaError._SSL:
+        elif error.code() == KafkaError._SSL or _TLS_ALERT in error.str():
             self._handshakes += 1
             if self._handshakes >= _HANDSHAKES_THAT_MEAN_IT:
                 self._lasting = (
