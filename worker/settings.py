@@ -335,7 +335,8 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> S
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             sources = [init_settings, env_settings]
             if secrets is not None:
-                sources.append(NestedSecretsSettingsSource(file_secret_settings, secrets_dir=secrets, secrets_prefix=""))
+                by_file = NestedSecretsSettingsSource(file_secret_settings, secrets_dir=secrets, secrets_prefix="")
+                sources.append(by_file)
             if path is not None:
                 sources.append(TomlConfigSettingsSource(settings_cls, toml_file=path))
             return tuple(sources)
