@@ -17,6 +17,7 @@ from pathlib import Path
 import orjson
 
 from worker.errors import ConfigurationError
+from worker.moderation.journal_lock import JournalLock
 
 Coordinates = tuple[str, int, int]
 
@@ -37,12 +38,13 @@ class Journal:
     """One file a worker: `<state_dir>/<transactional id>.journal`. Used by the pipeline's thread alone."""
 
     def __init__(self, state_dir: Path, worker: str) -> None:
-        """Raises ConfigurationError when the folder cannot be written."""
+        """ConfigurationError when the folder cannot be written, FencedError when another process has this journal."""
         self._path = state_dir / f"{worker.replace('/', '_')}.journal"
         self._numbers = itertools.count()
         self._open: dict[int, dict[str, object]] = {}
         try:
             state_dir.mkdir(parents=True, exist_ok=True)
+            self._lock = JournalLock(self._path.with_suffix(".lock"), worker)
             self.suspects = self._read()
             self._file = self._rewrite()
         except OSError as error:
@@ -80,12 +82,14 @@ class Journal:
     def close(self) -> None:
         """A clean exit: suspects that were not judged stay noted."""
         self._file.close()
-        if not self.suspects:
+        if not self.suspects and self._lock.held:
             self._path.unlink(missing_ok=True)
+        self._lock.close()
 
     def _write(self, entry: dict[str, object]) -> None:
         line = orjson.dumps(entry) + b"\n"
         if self._file.tell() + len(line) > len(self._file):
+            self._lock.check()
             self._file.close()
             self._file = self._rewrite(len(line))
         self._file.write(line)

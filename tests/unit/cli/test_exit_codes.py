@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from worker import cli, logs
 from worker.errors import ConfigurationError, FencedError, WorkerError
+from worker.moderation.poison import Journal
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -147,6 +149,21 @@ def test_a_guard_that_cannot_be_imported_is_78() -> None:
     assert done.returncode == 78
     assert "no.such.module" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_two_workers_of_one_name_and_folder_are_75_before_anything_is_asked_of_a_broker(tmp_path: Path) -> None:
+    settings = {
+        "PROGUARD_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "PROGUARD_KAFKA__HOSTNAME": "host",
+        "PROGUARD_KAFKA__GROUP_ID": "group",
+        "PROGUARD_KAFKA__STATE_DIR": str(tmp_path),
+        "PROGUARD_GUARD__ENGINE": "tests.support.guards:scripted",
+        "PROGUARD_TELEMETRY__PORT": "0",
+    }
+    with closing(Journal(tmp_path, "group.host.0")):
+        done = run("moderate", **settings)
+    assert (done.returncode, done.stdout) == (75, "")
+    assert "give each a kafka.slot of its own" in done.stderr
 
 
 def test_no_broker_is_1_and_says_where() -> None:
