@@ -20,6 +20,7 @@ from pydantic_settings import (
 
 from worker import logs, secret_values
 from worker.errors import ConfigurationError
+from worker.setting_names import mistaken
 
 MEBIBYTE = 1024 * 1024
 FIRST_TELEMETRY_PORT = 9464
@@ -322,6 +323,8 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> S
     if path is not None and not path.is_file():
         raise ConfigurationError(f"{path}: there is no such settings file")
     secrets = secret_values.directory(Settings.model_fields)
+    if wrong := mistaken(os.environ, Settings.model_fields):
+        raise ConfigurationError("\n".join(wrong))
 
     class FromFile(Settings):
         @classmethod

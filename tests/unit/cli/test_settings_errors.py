@@ -16,6 +16,46 @@ def test_a_misspelt_key_is_guessed(tmp_path: Path) -> None:
         load(file)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("PROGUARD_KAFKA_BOOTSTRAP_SERVERS", "PROGUARD_KAFKA__BOOTSTRAP_SERVERS"),
+        ("PROGUARD_BOOTSTRAP_SERVERS", "PROGUARD_KAFKA__BOOTSTRAP_SERVERS"),
+        ("proguard_topics_dead_letters", "PROGUARD_TOPICS__DEAD_LETTERS"),
+        ("PROGUARD__TOPICS__POSTS", "PROGUARD_TOPICS__POSTS"),
+        ("PROGUARD_KAFKA_CLIENT_SASL_PASSWORD", "PROGUARD_KAFKA__CLIENT__SASL_PASSWORD"),
+        ("PROGUARD_KAFKA_CLIENT__SASL_PASSWORD", "PROGUARD_KAFKA__CLIENT__SASL_PASSWORD"),
+        ("PROGUARD_BUCKETS", "PROGUARD_OBJECTS__BUCKETS"),
+    ],
+)
+def test_a_variable_that_is_nearly_a_setting_is_not_ignored(
+    name: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "hunter2")
+    with pytest.raises(ConfigurationError, match=rf"^{name}: .* did you mean {meant}\?$") as refused:
+        load()
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PROGUARD_TEST_KAFKA", "127.0.0.1:9092"),
+        ("PROGUARD_SERVICE_HOST", "10.0.0.1"),
+        ("PROGUARD_PORT", "tcp://10.0.0.1:9464"),
+        ("PROGUARD_TELEMETRY_PORT", "tcp://10.0.0.1:9464"),
+        ("PROGUARD_KAFKA_SERVICE_PORT", "9092"),
+        ("PROGUARD_KAFKA_CLIENT_SERVICE_HOST", "10.0.0.1"),
+        ("PROGUARD_KAFKA_CLIENT_PORT_9092_TCP_ADDR", "10.0.0.1"),
+        ("PROGUARD_HOME", "/opt/proguard"),
+        ("PROGUARD_MAX_POSTS", "of kafka or of batching?"),
+    ],
+)
+def test_variables_of_others_are_let_be(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    load()
+
+
 def test_an_endpoint_needs_its_scheme() -> None:
     with pytest.raises(ConfigurationError, match="http://"):
         load(overrides={"objects": {"endpoint_url": "127.0.0.1:9000"}})
