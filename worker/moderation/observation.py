@@ -146,7 +146,7 @@ class Observation:
             table.IMAGE_BYTES_HELD: of_budget("held_bytes"),
             table.IMAGE_PIXELS_HELD: of_budget("held_pixels"),
             table.IMAGE_WAITING: of_budget("waiting"),
-            table.DEPENDENCY_UP: lambda: [(each.down_since is None, (each.name,)) for each in self.dependencies],
+            table.DEPENDENCY_UP: lambda: [(int(each.down_since is None), (each.name,)) for each in self.dependencies],
             table.VERSIONS: versions,
         }
 
