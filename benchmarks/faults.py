@@ -9,6 +9,8 @@ stood still: then the seed, the posts concerned and the folder with all logs are
 """
 
 import argparse
+import signal
+import sys
 import tempfile
 import time
 import uuid
@@ -38,6 +40,7 @@ def main() -> int:
         group_protocol=options.group_protocol,
     )
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # so that workers and servers end too
     try:
         report = _storm(directory, options.brokers, plan)
     except StuckError as error:

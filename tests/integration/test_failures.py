@@ -1,6 +1,8 @@
 """Laws 5 and 6 on a real broker: what is down is waited for, what is poisonous is found, a storm stops the stream."""
 
 import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -167,13 +169,49 @@ def test_law_5_s3_down_in_mid_stream(plain_stream: StreamUnderTest, s3: S3Server
     assert {verdict["outcome"] for verdict in found.verdicts} == {"safe"}
 
 
+@dataclass(slots=True)
+class StormPlace:
+    """Where a storm rages."""
+
+    cluster: KafkaCluster
+    s3: S3Server
+    bucket: str
+    topics: TopicNames
+    directory: Path
+
+    def rage(self, plan: StormPlan) -> None:
+        """Every promise has to hold."""
+        StreamUnderTest(self.cluster.client_config(), self.topics, self.directory).create(6)
+        report = Storm(self.cluster, self.s3, self.bucket, self.topics, self.directory, plan).run()
+        assert report.clean, f"seed={plan.seed} {report.line()} exits={report.exits}\n{report.history}"
+        assert sum(report.counts.values()) == plan.faults
+
+
+@pytest.fixture
+def storm_place(
+    kafka_three: KafkaCluster, s3: S3Server, bucket: str, topic_names: TopicNames, tmp_path: Path
+) -> StormPlace:
+    """Three brokers behind slow links, and S3."""
+    return StormPlace(kafka_three, s3, bucket, topic_names, tmp_path)
+
+
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 @pytest.mark.timeout(400)
-def test_laws_2_and_4_hold_in_a_storm(
-    kafka_three: KafkaCluster, s3: S3Server, bucket: str, topic_names: TopicNames, tmp_path: Any, protocol: str
-) -> None:
+def test_laws_2_and_4_hold_in_a_storm(storm_place: StormPlace, protocol: str) -> None:
     """Workers, brokers, S3, guard and network break while posts arrive: the small form of benchmarks/faults.py."""
-    StreamUnderTest(kafka_three.client_config(), topic_names, tmp_path).create(6)
-    plan = StormPlan(faults=8, seed=7, group_protocol=protocol)
-    report = Storm(kafka_three, s3, bucket, topic_names, tmp_path, plan).run()
-    assert report.clean, (report.line(), report.history, report.exits)
+    storm_place.rage(StormPlan(faults=8, seed=7, group_protocol=protocol))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("seed", "protocol"), [(2, "classic"), (3, "consumer")])
+@pytest.mark.timeout(900)
+def test_laws_2_and_4_hold_in_a_long_storm(storm_place: StormPlace, seed: int, protocol: str) -> None:
+    """The same for longer, so that faults of all kinds meet."""
+    storm_place.rage(StormPlan(faults=50, seed=seed, group_protocol=protocol))
+
+
+@pytest.mark.timeout(200)
+def test_law_5_guards_that_fail_one_after_another(storm_place: StormPlace) -> None:
+    """An engine may die while it is waited for because of something else; it has to be started again all the same."""
+    kinds = ("guard_raises", "guard_hangs", "guard_dies")
+    storm_place.rage(StormPlan(faults=6, seed=5, workers=1, most_workers=1, kinds=kinds))

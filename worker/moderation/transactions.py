@@ -13,6 +13,7 @@ from enum import Enum, auto
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from worker.errors import ConfigurationError, FencedError
+from worker.moderation.abandonable import AbandonableCall
 from worker.moderation.partitions import PartitionTrack, Slot
 from worker.moderation.publisher import SLICE_S, confirm, is_member, next_offsets, produce, take_back
 from worker.settings import KafkaSettings
@@ -74,6 +75,9 @@ class TransactionalPublisher:
         self._fenced_at: deque[float] = deque(maxlen=2)
         self._recovering = False
         self._commit_now = False
+        # The one call that is not made by the stream's thread itself: it would stand still with it.
+        self._sending = AbandonableCall("send offsets")
+        self._sending_since = 0.0
         self.state = State.STARTING
         self._steps = {
             State.STARTING: self._start,
@@ -139,6 +143,9 @@ class TransactionalPublisher:
     def close(self) -> None:
         """See Publisher."""
         try:
+            if self._sending.running and not self._sending.finished(1.0):
+                log.info("the last transaction is left to the broker's timeout: sending offsets does not return")
+                return
             if self.state in {State.OPEN, State.SENDING, State.ABORTING}:
                 self._producer.abort_transaction(1.0)
             elif self.state is State.COMMITTING:
@@ -206,12 +213,24 @@ class TransactionalPublisher:
 
     def _send_offsets(self) -> bool:
         assert self._consumer is not None
+        if self._sending.running:
+            return self._await_offsets()
         metadata = self._consumer.consumer_group_metadata()
         if not is_member(metadata):
             return False  # the loss will be heard of in a poll to come, and abort this transaction
-        self._producer.send_offsets_to_transaction(next_offsets(self._sent), metadata, SLICE_S)
-        self.state = State.COMMITTING
-        return True
+        producer, offsets = self._producer, next_offsets(self._sent)
+        self._sending_since = self._clock()
+        self._sending.start(lambda: producer.send_offsets_to_transaction(offsets, metadata, SLICE_S))
+        return self._await_offsets()
+
+    def _await_offsets(self) -> bool:
+        """librdkafka may wait for a group coordinator that is gone without regard to the timeout (its issue 5511)."""
+        if self._sending.finished(SLICE_S):
+            self.state = State.COMMITTING
+            return True
+        if self._clock() - self._sending_since >= self._settings.transaction_timeout_ms / 1000:
+            self._recover(KafkaError(KafkaError._TIMED_OUT, "sending offsets does not return"))
+        return False
 
     def _commit(self) -> bool:
         self._producer.commit_transaction(SLICE_S)
@@ -223,6 +242,11 @@ class TransactionalPublisher:
         return False
 
     def _abort(self) -> bool:
+        if self._sending.running:  # two calls at once are refused
+            self._await_offsets()
+            if self.state is State.COMMITTING:
+                self.state = State.ABORTING
+            return False
         self._producer.abort_transaction(SLICE_S)
         self._telemetry.aborts += 1
         take_back(self._queue, self._sent)
@@ -266,6 +290,7 @@ class TransactionalPublisher:
         log.warning("the producer is lost and made anew: %s", error.str())
         self._telemetry.recoveries += 1
         self._producer.purge()
+        self._sending.abandon()
         self._producer = self._make_producer()
         take_back(self._queue, self._sent)
         self._recovering = True

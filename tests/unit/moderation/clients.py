@@ -1,6 +1,7 @@
 """A producer and a consumer with a model broker behind them, and a clock: what the publishers' tests run on."""
 
 import struct
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -56,6 +57,7 @@ class FakeProducer:
     """Answers as scripted: script[call] is a queue of None (works) and exceptions. Calls beyond it work.
 
     An exception listed in `landed` is raised after the commit has taken place, as when the answer is lost.
+    While `hangs` is there, sending offsets does not return until it is set.
     """
 
     def __init__(self, broker: Broker, clock: Clock, script: dict[str, deque[BaseException | None]]) -> None:
@@ -68,6 +70,7 @@ class FakeProducer:
         self.calls: list[str] = []
         self.deliveries: deque[Callable[[], None]] = deque()
         self.landed: set[int] = set()
+        self.hangs: threading.Event | None = None
         self.open = False
 
     def _answer(self, call: str, timeout: float = 0.0) -> None:
@@ -103,6 +106,10 @@ class FakeProducer:
         return 0
 
     def send_offsets_to_transaction(self, offsets: list[TopicPartition], metadata: object, timeout: float) -> None:
+        if self.hangs is not None:
+            self.calls.append("send")
+            self.hangs.wait(10)
+            return
         self._answer("send", timeout)
         self.offsets |= {(found.topic, found.partition): found.offset for found in offsets}
 
