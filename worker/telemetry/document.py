@@ -31,8 +31,8 @@ ends the start with 78. The demo serves nothing unless `PROGUARD_TELEMETRY__PORT
 
 A dependency that is down (S3, the guard) fails no probe: a restart would not bring it back. It is a metric, an alert
 and part of `/status`. `telemetry.live_timeout_s` must be above `kafka.drain_timeout_ms`, or a drain would end in a
-kill; `config check` refuses it otherwise. When a loop stands still for `telemetry.stuck_after_s` (20), the stacks of all
-threads are logged once.
+kill; `config check` refuses it otherwise. When a loop stands still for `telemetry.stuck_after_s` (20), the stacks of
+all threads are logged once.
 
 With `telemetry.otlp_endpoint` (or `OTEL_EXPORTER_OTLP_ENDPOINT`) the same metrics and the spans below go out by OTLP
 over HTTP, every `telemetry.otlp_interval_s` (15). Histograms are always cumulative. `OTEL_SERVICE_NAME`,

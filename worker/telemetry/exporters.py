@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from threading import Lock
+from threading import Lock, Thread
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
@@ -25,7 +25,7 @@ from worker.telemetry.telemetry import Telemetry
 log = logging.getLogger(__name__)
 
 SCOPE = "proguard"
-_CLOSE_TIMEOUT_MS = 3000
+_CLOSE_TIMEOUT_S = 3.0
 _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
@@ -54,11 +54,15 @@ class Exporters:
             return 200, CONTENT_TYPE_LATEST, generate_latest(self._registry)
 
     def close(self) -> None:
-        """Send what is left, for a few seconds at most."""
+        """Send what is left, for a few seconds at most: a collector that is away must not hold up the end."""
+        closing = Thread(target=self._close, name="telemetry-end", daemon=True)
+        closing.start()
+        closing.join(_CLOSE_TIMEOUT_S)
+
+    def _close(self) -> None:
         if self._spans is not None:
-            self._spans.force_flush(_CLOSE_TIMEOUT_MS)
             self._spans.shutdown()
-        self._meters.shutdown(_CLOSE_TIMEOUT_MS)
+        self._meters.shutdown(_CLOSE_TIMEOUT_S * 1000)
 
 
 def _endpoint(settings: Settings, signal: str) -> str | None:
@@ -72,7 +76,7 @@ def _endpoint(settings: Settings, signal: str) -> str | None:
 def _otlp_reader(histograms: Sequence[Series], endpoint: str | None, interval_s: float) -> MetricReader:
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
-    return PeriodicReader(histograms, OTLPMetricExporter(endpoint), interval_s * 1000, _CLOSE_TIMEOUT_MS)
+    return PeriodicReader(histograms, OTLPMetricExporter(endpoint), interval_s * 1000, _CLOSE_TIMEOUT_S * 1000)
 
 
 def _span_provider(endpoint: str | None, resource: Resource) -> TracerProvider:
