@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from worker import logs
 from worker.errors import EXIT_CONFIGURATION, ConfigurationError
 from worker.secret_values import masked
 from worker.settings import Settings
@@ -89,9 +90,16 @@ def _check_online(settings: Settings, wait_s: float) -> int:
     def stop() -> bool:
         return time.monotonic() > deadline
 
-    if not startup.wait_for_broker(settings, stop):
-        print(f"error: no broker answers at {settings.kafka.bootstrap_servers}", file=sys.stderr)
-        return 1
+    refusals = startup.Refusals()
+    try:
+        answers = startup.wait_for_broker(settings, stop, refusals)
+    except ConfigurationError as error:
+        return _check_objects_alone(settings, str(error), EXIT_CONFIGURATION)
+    if not answers:
+        servers = f"{settings.kafka.bootstrap_servers} (kafka.bootstrap_servers)"
+        return _check_objects_alone(
+            settings, f"no broker answers at {servers}: {refusals.last or 'nothing was asked'}", 1
+        )
     report = startup.check(settings, make_policy(settings), stop)
     for warning in report.warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -101,3 +109,16 @@ def _check_online(settings: Settings, wait_s: float) -> int:
         return EXIT_CONFIGURATION
     print("broker and S3: ok" + (", with warnings" if report.warnings else ""))
     return 0
+
+
+def _check_objects_alone(settings: Settings, without_broker: str, code: int) -> int:
+    """One thing at a time is tedious: S3 is asked although no broker is there."""
+    from worker.moderation import startup
+
+    print(f"error: {logs.mask(without_broker)}", file=sys.stderr)
+    problems = startup.object_problems(settings)
+    for lasting, message in problems:
+        print(f"{'error' if lasting else 'warning'}: {message}", file=sys.stderr)
+    if not problems:
+        print("S3: ok")
+    return EXIT_CONFIGURATION if any(lasting for lasting, _ in problems) else code

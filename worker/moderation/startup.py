@@ -88,12 +88,13 @@ class Refusals:
             raise ConfigurationError(self._lasting)
 
 
-def wait_for_broker(settings: Settings, stop: Callable[[], bool]) -> bool:
+def wait_for_broker(settings: Settings, stop: Callable[[], bool], refusals: Refusals | None = None) -> bool:
     """Wait until a broker answers, and say so every few seconds; False if stop() came true before.
 
-    Raises ConfigurationError when the broker is there and refuses us, or when a setting of the client is wrong.
+    refusals.last is then why none did. Raises ConfigurationError when the broker is there and refuses us, or when a
+    setting of the client is wrong.
     """
-    refusals = Refusals()
+    refusals = refusals or Refusals()
     admin = topics.open_admin(settings, refusals.note)
     started = said = time.monotonic()
     while not stop():
@@ -103,12 +104,15 @@ def wait_for_broker(settings: Settings, stop: Callable[[], bool]) -> bool:
         except KafkaException as error:
             admin.poll(0)
             refusals.raise_if_lasting()
-            last = refusals.last or topics.text_of(error)
+            refusals.last = refusals.last or topics.text_of(error)
         now = time.monotonic()
         if said == started or now - said >= _SAY_EVERY_S:
             said = now
             log.warning(
-                "waiting for the broker at %s since %.0f s: %s", settings.kafka.bootstrap_servers, now - started, last
+                "waiting for the broker at %s since %.0f s: %s",
+                settings.kafka.bootstrap_servers,
+                now - started,
+                refusals.last,
             )
         time.sleep(_PAUSE_S)
     return False
@@ -143,7 +147,7 @@ def _report(settings: Settings, admin: AdminClient, states: list[topics.TopicSta
         errors += _group_errors(admin, settings.kafka.group_id)
     else:
         warnings = ["the broker does not describe its topics: their size limits and our rights are not checked"]
-    for lasting, message in _object_problems(settings):
+    for lasting, message in object_problems(settings):
         (errors if lasting else warnings).append(message)
     return StartupReport(tuple(errors), tuple(warnings), largest)
 
@@ -172,7 +176,7 @@ def _group_errors(admin: AdminClient, group: str) -> list[str]:
     return []
 
 
-def _object_problems(settings: Settings) -> list[tuple[bool, str]]:
+def object_problems(settings: Settings) -> list[tuple[bool, str]]:
     """(whether it lasts, what is wrong) of each bucket."""
     if not settings.objects.buckets:
         message = "objects.buckets is empty: no picture will be read, and posts with pictures become undetermined"

@@ -1,6 +1,7 @@
 """What the command line ends with, and what it says: plain lines, no tracebacks, no content."""
 
 import os
+import re
 import subprocess
 import sys
 from contextlib import closing
@@ -169,4 +170,22 @@ def test_two_workers_of_one_name_and_folder_are_75_before_anything_is_asked_of_a
 def test_no_broker_is_1_and_says_where() -> None:
     done = run("config", "check", "--online", "--wait", "1", PROGUARD_KAFKA__BOOTSTRAP_SERVERS="127.0.0.1:1")
     assert done.returncode == 1
-    assert "127.0.0.1:1" in done.stderr
+    assert re.search(r"error: no broker answers at 127\.0\.0\.1:1 .*: .*refused", done.stderr)
+
+
+@pytest.mark.parametrize(("key", "code"), [("key", 1), ("", 78)], ids=["S3 is away too", "no keys for S3"])
+def test_s3_is_looked_at_although_no_broker_answers(key: str, code: int) -> None:
+    done = run(
+        *("config", "check", "--online", "--wait", "1"),
+        PROGUARD_KAFKA__BOOTSTRAP_SERVERS="127.0.0.1:1",
+        PROGUARD_OBJECTS__BUCKETS='["pictures"]',
+        PROGUARD_OBJECTS__ENDPOINT_URL="http://127.0.0.1:1",
+        AWS_ACCESS_KEY_ID=key,
+        AWS_SECRET_ACCESS_KEY=key,
+        AWS_EC2_METADATA_DISABLED="true",
+        AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+        AWS_CONFIG_FILE=os.devnull,
+    )
+    assert done.returncode == code
+    assert "no broker answers" in done.stderr
+    assert f"{'error' if code == 78 else 'warning'}: bucket pictures: " in done.stderr
