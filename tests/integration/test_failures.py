@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -193,6 +194,34 @@ def storm_place(
 ) -> StormPlace:
     """Three brokers behind slow links, and S3."""
     return StormPlace(kafka_three, s3, bucket, topic_names, tmp_path)
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+@pytest.mark.timeout(200)
+def test_law_2_the_groups_coordinator_stays_dead(
+    kafka_three: KafkaCluster, topic_names: TopicNames, tmp_path: Path, protocol: str
+) -> None:
+    """Clients strike it off after a while; librdkafka may then wait for it for ever while it sends offsets."""
+    stream = StreamUnderTest(kafka_three.client_config(), topic_names, tmp_path, protocol).create()
+    with stream.worker(kafka={"transaction_timeout_ms": 6000}) as worker:
+        stream.send(*(text_post(number) for number in range(20)))
+        stream.answers(20)
+        coordinator = _coordinator(stream)
+        kafka_three.kill(coordinator)
+        try:
+            for second in range(1, 16):
+                stream.send(*(text_post(20 * second + number) for number in range(20)))
+                time.sleep(1)
+            stream.answers(320, 60)
+        finally:
+            kafka_three.restart(coordinator)
+        assert worker.terminate() == 0
+
+
+def _coordinator(stream: StreamUnderTest) -> int:
+    group = stream.topics.posts
+    described = AdminClient(stream.config).describe_consumer_groups([group], request_timeout=20)
+    return int(described[group].result(20).coordinator.id)
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])

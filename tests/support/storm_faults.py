@@ -33,6 +33,7 @@ KINDS = {
 _FEWEST_WORKERS = 2
 _ALL_SHARE = 0.25  # of the network's and the guard's faults: how often they concern all brokers or workers
 _LONGEST_STOP_S = 9.0  # beyond the session's and the transaction's time-out
+_LONGEST_DEATH_S = 12.0  # beyond the brokers' session, so that clients too strike a dead broker off
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n%b" % (
     len(body := b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"),
     body,
@@ -166,7 +167,11 @@ class Faults:
             return None
         number = self._random.choice(list(self._cluster.links))
         self._cluster.kill(number)
-        return Begun(f"broker {number}", "brokers", _in_turn(self._sleep(1, 5), lambda: self._cluster.restart(number)))
+        return Begun(
+            f"broker {number}",
+            "brokers",
+            _in_turn(self._sleep(1, _LONGEST_DEATH_S), lambda: self._cluster.restart(number)),
+        )
 
     def _s3_outage(self) -> Begun | None:
         if "s3" in self._held:
