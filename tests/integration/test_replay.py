@@ -178,6 +178,8 @@ def test_posts_erased_since_are_left_out(plain_stream: StreamUnderTest) -> None:
     said = replayed(plain_stream, "--to", "5", "--partition", "0", "--topics-suffix", ".part")
     assert (said["judged"], said["erased"]) == (2, 3)
     assert {verdict["post_id"] for verdict in verdicts_of(plain_stream, ".part")} == {"post-0", "post-2"}
+    answers = read_topic(plain_stream.config, plain_stream.topics.verdicts + ".part")
+    assert {message.key() for message in answers if message.value() is None} == {b"post-1", b"post-3", b"post-4"}
     said = replayed(plain_stream)
     assert (said["judged"], said["erased"]) == (3, 3)
     assert [verdict["post_id"] for verdict in verdicts_of(plain_stream)].count("post-3") == 1

@@ -22,6 +22,8 @@ from worker.settings import Settings
 
 log = logging.getLogger(__name__)
 
+STOPPED = "stopped by a signal"
+
 _ANSWER_S = 20.0
 _FLUSH_S = 60.0
 
@@ -99,8 +101,10 @@ class Again:
         for place in tombstones(looking, self._topic, scanned, self._stop):
             erasures.note(*place)
         log.info("%d erasures found; erased posts are left out", len(erasures))
-        if not self._stop():
-            self._stream(WithoutErased(judging, erasures), left, done)
+        if self._stop():
+            done.unfinished = STOPPED
+            return
+        self._stream(WithoutErased(judging, erasures, self._writer.erased), left, done)
         ends = {each.partition: each.end for each in scanned}
         now = [
             Range(each.partition, ends.get(each.partition, each.start), each.end)
@@ -124,7 +128,7 @@ class Again:
         if stream.tripped is not None:
             done.unfinished = stream.tripped
         elif not source.complete or self._stop():
-            done.unfinished = "stopped by a signal"
+            done.unfinished = STOPPED
 
     def _forget(self, keys: Iterable[bytes]) -> None:
         """Null values for posts erased while the replay ran, or since an earlier part of it."""

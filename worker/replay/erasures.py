@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from confluent_kafka import Consumer, Message
+from confluent_kafka import Consumer
 
-from worker.moderation.partitions import NOTHING, Outcome
+from worker.moderation.partitions import Outcome
 from worker.moderation.pipeline import Work
 from worker.moderation.stream import Judging
 from worker.replay.ranges import Range
-from worker.replay.reader import Reader, read
+from worker.replay.reader import read
 
 _EVERYWHERE = -1
-_FIRST_SLICE_S = 0.1
 
 
 class Erasures:
@@ -58,28 +57,22 @@ def tombstones(
 
 def earliest_time_ms(consumer: Consumer, topic: str, ranges: Iterable[Range]) -> int | None:
     """Time of the earliest of the first records of ranges; None where records have none, or there is no record."""
-    reader = Reader(consumer, topic, ranges)
-    earliest: list[int] = []
-    try:
-        while not reader.complete:
-            for message in reader.consume(1, _FIRST_SLICE_S):
-                earliest.append(_time_ms(message))
-                reader.finish(message.partition() or 0)
-    finally:
-        reader.finish_all()
-    return min(earliest) if earliest and min(earliest) >= 0 else None
-
-
-def _time_ms(message: Message) -> int:
-    return message.timestamp()[1]
+    firsts = [next(read(consumer, topic, [each]), None) for each in ranges]
+    times = [message.timestamp()[1] for message in firsts if message is not None]
+    return min(times) if times and min(times) >= 0 else None
 
 
 class WithoutErased:
-    """Hands posts to the judging thread; those erased since are answered by nothing and never reach the guard."""
+    """Hands posts to the judging thread; the answer to one erased since is its erasure, and the guard never sees it.
 
-    def __init__(self, judging: Judging, erasures: Erasures) -> None:
+    So what an earlier replay said of it under the same names goes as well.
+    """
+
+    def __init__(self, judging: Judging, erasures: Erasures, erased: Callable[[bytes], Outcome]) -> None:
+        """erased: the outcome that erases what was said under a key."""
         self._judging = judging
         self._erasures = erasures
+        self._erased = erased
         self._done: list[tuple[object, Outcome]] = []
         self.left_out = 0
 
@@ -89,7 +82,7 @@ class WithoutErased:
         for work in works:
             _topic, partition, offset = work.source
             if self._erasures.covers(work.post.post_id, partition, offset):
-                self._done.append((work.token, NOTHING))
+                self._done.append((work.token, self._erased(work.post.post_id.encode())))
             else:
                 kept.append(work)
         self.left_out += len(works) - len(kept)

@@ -113,7 +113,8 @@ def _offsets(consumer: Consumer, topic: str, partitions: Sequence[int], bound: B
 
 
 def _at_time(consumer: Consumer, topic: str, partitions: Sequence[int], time_ms: int) -> dict[int, int | None]:
-    asked = [TopicPartition(topic, partition, time_ms) for partition in partitions]
+    # Below zero a time has another meaning to the broker.
+    asked = [TopicPartition(topic, partition, max(0, time_ms)) for partition in partitions]
     found: dict[int, int | None] = {}
     for answer in consumer.offsets_for_times(asked, timeout=_ANSWER_S):
         if answer.error is not None:

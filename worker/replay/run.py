@@ -18,7 +18,7 @@ from worker.moderation.objects import ObjectStore
 from worker.moderation.poison import Journal
 from worker.moderation.run import Stop, build_pipeline, make_guard, make_policy, make_writer
 from worker.replay import destination
-from worker.replay.again import Again, Judged
+from worker.replay.again import STOPPED, Again, Judged
 from worker.replay.comparison import Comparison
 from worker.replay.erasures import earliest_time_ms
 from worker.replay.ranges import Bound, Range, resolve
@@ -102,7 +102,7 @@ def _run(
     judging = JudgingThread(lambda deliver: build_pipeline(replay, policy, guard, writer, journal, deliver))
     try:
         if not judging.start(stop):
-            report.judged.unfinished = "stopped by a signal"
+            report.judged.unfinished = STOPPED
             return
         since_ms = _since_ms(looking, live.topics.posts, request, report.ranges)
         group = destination.group_of(replay, asked, guard.name, guard.revision)
@@ -114,6 +114,8 @@ def _run(
     if request.compare and report.judged.unfinished is None:
         judged_by = (policy.version, guard.name, guard.revision)
         report.comparison = compare(looking, live, replay, report.ranges, judged_by, since_ms, stop)
+        if stop():
+            report.judged.unfinished = STOPPED
 
 
 def _check_objects(settings: Settings) -> None:
@@ -130,4 +132,4 @@ def _since_ms(looking: Consumer, topic: str, request: Request, ranges: tuple[Ran
         earliest: int | None = int(request.first.timestamp() * 1000)
     else:
         earliest = earliest_time_ms(looking, topic, ranges)
-    return None if earliest is None else earliest - _CLOCKS_DIFFER_MS
+    return None if earliest is None else max(0, earliest - _CLOCKS_DIFFER_MS)
