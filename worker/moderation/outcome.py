@@ -30,6 +30,8 @@ Headers = dict[str, str | bytes | None] | list[tuple[str, str | bytes | None]] |
 
 # Room for our own fields in a retraining hit: what `topics create` grants beyond the posts' limit.
 HIT_OVERHEAD_BYTES = 64 * 1024
+# Our headers without the post_id: names, type, source, times and trace; topic names are at most 249 characters.
+_HEADERS_BYTES = 400
 
 
 @dataclass(slots=True)
@@ -70,7 +72,8 @@ class OutcomeWriter:
         verdict = self._verdict(identity, source, judged, now)
         key = judged.post.post_id.encode()
         common = self._headers(cloudevents.VERDICT_TYPE, identity, judged, topic, now, headers)
-        records: list[OutcomeRecord] = [(self._topics.verdicts, key, orjson.dumps(verdict), common)]
+        value = orjson.dumps(verdict)
+        records: list[OutcomeRecord] = [(self._topics.verdicts, key, value, common)]
         category = judged.assessment.category
         unsafe_novel = judged.assessment.outcome is Label.UNSAFE and category.kind is CategoryKind.NOVEL
         if unsafe_novel and not concerns_minors(category.kind, category.code, category.nearest):
@@ -82,7 +85,9 @@ class OutcomeWriter:
         reason = judged.assessment.reason
         failure = judged.assessment.outcome is Label.UNDETERMINED and reason is not None and reason.is_failure
         kind = verdict["outcome"], _counted_category(category), verdict["action"], verdict["modality"]
-        return Outcome(tuple(records), failure, (*kind, verdict["reason"] or ""))
+        # The key is also a header; counting eight headers a post would cost more than the rest of the bookkeeping.
+        weight = len(value) + 2 * len(key) + _HEADERS_BYTES if len(records) == 1 else None
+        return Outcome(tuple(records), failure, (*kind, verdict["reason"] or ""), weight=weight)
 
     def erased(self, key: bytes) -> Outcome:
         """Null values under the post's key, so that compaction forgets what was said of it."""

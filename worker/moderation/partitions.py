@@ -32,17 +32,21 @@ def record_bytes(
 class Outcome:
     """The records to publish for one source record, not changed once handed over. failure: the breaker counts it.
 
-    tally: how a verdict is counted once it is committed; trace: of a post whose traceparent is sampled.
+    tally: how a verdict is counted once it is committed; trace: of a post whose traceparent is sampled; weight: what
+    the records weigh, where whoever made them knows.
     """
 
     records: tuple[OutcomeRecord, ...]
     failure: bool = False
     tally: Tally | None = None
     trace: "PostTrace | None" = None
+    weight: int | None = None
 
     @property
     def size(self) -> int:
         """Bytes of keys, values and headers: a stranger chooses how much of each."""
+        if self.weight is not None:
+            return self.weight
         size = 0
         for _topic, key, value, headers in self.records:
             size += record_bytes(key, value, headers)

@@ -206,7 +206,9 @@ class Stream:
             if track is None or offset is None:
                 continue
             record = _record(message)
-            slot = track.deliver(offset, record_bytes(record.key, record.value, record.headers and record.pairs))
+            slot = track.deliver(
+                offset, record_bytes(record.key, record.value, record.pairs if record.headers else None)
+            )
             if slot is None:
                 continue
             outcome = self._interpret(record, slot, received, works)
@@ -242,18 +244,23 @@ class Stream:
         return self._writer.dead_letter(slot.coordinates, record.key, record.value, record.headers, why)
 
     def _collect(self) -> None:
+        judged = 0
         for token, outcome in self._judging.collect():
             assert isinstance(token, Slot)
-            if not token.track.closed:  # an older incarnation's result is nobody's
-                token.track.finish(token, outcome)
-                self._progress.judged += 1
+            track = token.track
+            if not track.closed:  # an older incarnation's result is nobody's
+                track.finish(token, outcome)
+                judged += 1
+        self._progress.judged += judged
 
     def _publish(self, tracks: Iterable[PartitionTrack]) -> None:
+        admits, add = self._breaker.admits, self._publisher.add
         for track in tracks:
+            key = track.key
             for slot, outcome in track.finished_prefix():
-                if not self._breaker.admits(track.key, outcome.failure):
+                if not admits(key, outcome.failure):
                     return
-                self._publisher.add(slot)
+                add(slot)
 
     def _balance(self, source: Records) -> None:
         if self._halted:
