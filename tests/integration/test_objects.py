@@ -114,6 +114,7 @@ async def test_wrong_keys_and_a_missing_bucket_are_named_at_start(
     assert await ObjectStore(settings_of(s3.endpoint_url, bucket)).check_access() == []
     (absent,) = await ObjectStore(settings_of(s3.endpoint_url, "no-such-bucket")).check_access()
     assert (absent.reachable, "NoSuchBucket" in absent.message) == (True, True)
+    assert absent.message.endswith("create it, or correct objects.buckets")
     for variable, code in (
         ("AWS_SECRET_ACCESS_KEY", "SignatureDoesNotMatch"),
         ("AWS_ACCESS_KEY_ID", "InvalidAccessKeyId"),

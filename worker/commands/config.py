@@ -93,13 +93,12 @@ def _check_online(settings: Settings, wait_s: float) -> int:
     refusals = startup.Refusals()
     try:
         answers = startup.wait_for_broker(settings, stop, refusals)
-    except ConfigurationError as error:
-        return _check_objects_alone(settings, str(error), EXIT_CONFIGURATION)
+    except ConfigurationError as refused:
+        return _check_objects_alone(settings, str(refused), EXIT_CONFIGURATION)
     if not answers:
         servers = f"{settings.kafka.bootstrap_servers} (kafka.bootstrap_servers)"
-        return _check_objects_alone(
-            settings, f"no broker answers at {servers}: {refusals.last or 'nothing was asked'}", 1
-        )
+        why = refusals.last or "it was not asked"  # --wait 0
+        return _check_objects_alone(settings, f"no broker answers at {servers}: {why}", 1)
     report = startup.check(settings, make_policy(settings), stop)
     for warning in report.warnings:
         print(f"warning: {warning}", file=sys.stderr)

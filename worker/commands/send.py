@@ -17,6 +17,7 @@ from worker.commands.posts_file import Line, PictureNotFound, lines, with_refere
 from worker.errors import ConfigurationError, WorkerError
 from worker.moderation.client_config import BROKER_MAX_MESSAGE_BYTES, loader_config
 from worker.moderation.decode import NotAPost, decode
+from worker.moderation.s3_errors import remedy_of
 from worker.settings import ObjectSettings, Settings
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Uploader:
         try:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=content)
         except (BotoCoreError, ClientError) as error:
-            raise WorkerError(f"picture {path!r} cannot be put into bucket {self._bucket}: {error}") from None
+            remedy = remedy_of(error.response["Error"].get("Code", "")) if isinstance(error, ClientError) else ""
+            raise WorkerError(f"picture {path!r} cannot be put into bucket {self._bucket}: {error}{remedy}") from None
         self.uploaded += 1
         return f"s3://{self._bucket}/{key}"
 

@@ -15,7 +15,16 @@ from obstore.store import S3Store
 from schemas.common import Reason
 from schemas.post import ImageReference, split_uri
 from worker.moderation.s3_connection import Connection, NoCredentialsFound
-from worker.moderation.s3_errors import ANSWERS, CREDENTIALS, MISCONFIGURED, REDIRECT, Failure, failure_of, refusal_of
+from worker.moderation.s3_errors import (
+    ANSWERS,
+    CREDENTIALS,
+    MISCONFIGURED,
+    REDIRECT,
+    Failure,
+    failure_of,
+    refusal_of,
+    remedy_of,
+)
 from worker.settings import ObjectSettings
 
 if TYPE_CHECKING:
@@ -127,7 +136,8 @@ class ObjectStore:
             failure = await self._ask(bucket, SENTINEL_KEY)
             if failure is not None and failure.code not in ANSWERS:
                 lasting = failure.code in MISCONFIGURED | {REDIRECT, _NO_CREDENTIALS}
-                problems.append(AccessProblem(bucket, f"bucket {bucket}: {failure.message}", lasting))
+                message = f"bucket {bucket}: {failure.message}{remedy_of(failure.code)}"
+                problems.append(AccessProblem(bucket, message, lasting))
         return problems
 
     def _located(self, reference: ImageReference) -> tuple[str, str]:

@@ -44,6 +44,13 @@ MISCONFIGURED = CREDENTIALS | {
     "NotSignedUp",
     "CredentialsNotSupported",
 }
+_REMEDIES = {
+    **dict.fromkeys(("NoSuchBucket", "InvalidBucketName"), "create it, or correct objects.buckets"),
+    **dict.fromkeys(CREDENTIALS, "correct the keys (AWS_*, or objects.profile)"),
+    **dict.fromkeys(
+        ("AuthorizationHeaderMalformed", "PermanentRedirect"), "correct objects.region or objects.endpoint_url"
+    ),
+}
 # The service stands and knows the bucket, whatever it says about this object.
 ANSWERS = frozenset({"NoSuchKey", "NoSuchVersion", "AccessDenied"})
 
@@ -86,6 +93,11 @@ def _without_answer(text: str) -> Failure:
     if "Content-Length" in text:
         return Failure("MissingContentLength", "S3 answered without the size of the object")
     return Failure("Unknown", "the request to S3 failed")
+
+
+def remedy_of(code: str) -> str:
+    """What somebody must change, as `: do this`; empty where the code does not tell."""
+    return f": {_REMEDIES[code]}" if code in _REMEDIES else ""
 
 
 def refusal_of(code: str, *, has_version: bool, has_etag: bool) -> Reason | None:

@@ -4,7 +4,7 @@ import pytest
 from obstore.exceptions import GenericError, PermissionDeniedError, PreconditionError
 
 from schemas.common import Reason
-from worker.moderation.s3_errors import MISCONFIGURED, failure_of, refusal_of
+from worker.moderation.s3_errors import MISCONFIGURED, failure_of, refusal_of, remedy_of
 
 
 def missing(key: str, code: str | None = "NoSuchKey") -> FileNotFoundError:
@@ -35,6 +35,22 @@ def test_a_page_without_a_code_says_nothing_about_the_object() -> None:
     assert failure.code == "HTTP 404"
     assert refusal_of(failure.code, has_version=False, has_etag=False) is None
     assert failure.code not in MISCONFIGURED
+
+
+@pytest.mark.parametrize(
+    ("code", "setting"),
+    [
+        ("NoSuchBucket", "create it, or correct objects.buckets"),
+        ("SignatureDoesNotMatch", "AWS_*"),
+        ("PermanentRedirect", "objects.region"),
+    ],
+)
+def test_what_somebody_must_change_is_named(code: str, setting: str) -> None:
+    assert setting in remedy_of(code)
+
+
+def test_what_passes_by_itself_needs_no_remedy() -> None:
+    assert remedy_of("SlowDown") == ""
 
 
 def test_messages_hold_neither_key_nor_body() -> None:
