@@ -171,7 +171,7 @@ BYTES_HELD = Metric("proguard.posts.held.size", _SUM, "By", (), "Bytes of posts 
 UNCONFIRMED = Metric("proguard.posts.unconfirmed", _SUM, "{post}", (), "Posts answered whose commit is not confirmed.")
 LAG = Metric(
     "proguard.consumer.lag", _GAUGE, "{record}", (DESTINATION, PARTITION, GROUP),
-    "Records of an assigned partition that were not received yet, by the offsets last heard of.",
+    "Records of an assigned partition not received yet, by the end last heard of; from its first record here on.",
 )  # fmt: skip
 RECEIPT_AGE = Metric(
     "proguard.receipt.age", _HISTOGRAM, "s", (), "How old the first record of a poll was, by its timestamp.",

@@ -129,6 +129,6 @@ def test_settings_that_cannot_be(sections: dict[str, dict[str, object]], wrong: 
 
 
 def test_workers_of_one_host_differ_by_their_slot() -> None:
-    ports = [Settings(kafka={"slot": slot}).telemetry_port for slot in (0, 1)]  # type: ignore[arg-type]
+    ports = [Settings(kafka={"slot": slot}).telemetry_port for slot in (0, 1)]
     assert ports == [9464, 9465]
-    assert Settings(telemetry={"port": 0}).telemetry_port == 0  # type: ignore[arg-type]
+    assert Settings(telemetry={"port": 0}).telemetry_port == 0
