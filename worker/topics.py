@@ -25,6 +25,7 @@ _REVIEW_PARTITIONS = 3
 _MAX_REPLICATION = 3
 _DAY_MS = 24 * 60 * 60 * 1000
 _REQUEST_S = 10.0
+_PASSWORD_HINT = "kafka.client.sasl.username, and the password by PROGUARD_KAFKA__CLIENT__SASL_PASSWORD"
 _SHOWN_SETTINGS = ("cleanup.policy", "retention.ms", "max.message.bytes")
 
 # Erasure must reach the disk in a bounded time: without this an idle topic is never compacted.
@@ -106,9 +107,9 @@ def open_admin(settings: Settings, on_error: ErrorCallback | None = None) -> Adm
 
 def text_of(error: BaseException) -> str:
     """What a Kafka error says, without Python's wrapping."""
-    if isinstance(error, KafkaException) and error.args and isinstance(error.args[0], KafkaError):
-        return error.args[0].str()
-    return str(error)
+    kafka = isinstance(error, KafkaException) and error.args and isinstance(error.args[0], KafkaError)
+    text = error.args[0].str() if kafka else str(error)
+    return f"{text} ({_PASSWORD_HINT})" if "sasl.password must be set" in text else text
 
 
 def look(admin: AdminClient, settings: Settings, plans: Sequence[TopicPlan] = PLANS) -> list[TopicState]:

@@ -191,6 +191,13 @@ def test_waiting_can_be_stopped(topic_names: TopicNames) -> None:
     assert startup.wait_for_broker(settings, lambda: time.monotonic() > end) is False
 
 
+def test_a_login_where_none_is_taken_is_about_the_listener(kafka: Broker, topic_names: TopicNames) -> None:
+    login = {"security.protocol": "sasl_plaintext", "sasl.mechanism": "SCRAM-SHA-256"}
+    config = kafka.client_config() | login | {"sasl.username": "worker", "sasl.password": "a password"}
+    with pytest.raises(ConfigurationError, match=r"security\.protocol: this listener takes no login"):
+        check(config, topic_names)
+
+
 def test_a_broker_that_describes_nothing_gives_a_warning(topic_names: TopicNames) -> None:
     with LocalBroker(dict.fromkeys(topic_names.all(), 2)) as broker:
         report = check({"bootstrap.servers": broker.bootstrap_servers}, topic_names)

@@ -30,6 +30,8 @@ _REQUEST_S = 10.0
 _GROUP_ATTEMPTS = 20
 
 _AUTHENTICATION = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
+# How a listener without SASL (PLAINTEXT, SSL) answers a login.
+_NO_SASL_HERE = "not valid in current SASL state"
 # How a broker that refuses our certificate looks: TLS 1.3 says so only after the handshake, when data is due.
 _TLS_ALERT = "ssl/tls alert"
 # A broker that dies during a handshake looks like a wrong certificate, once.
@@ -70,10 +72,10 @@ class Refusals:
             return  # says less than the errors before it
         self.last = error.str()
         if error.code() in _AUTHENTICATION:
-            self._lasting = (
-                f"the broker refuses our login: {error.str()}. Correct kafka.client.sasl.username, sasl.password or "
-                "sasl.mechanism"
-            )
+            correct = "sasl.username, sasl.password or sasl.mechanism"
+            if _NO_SASL_HERE in error.str():
+                correct = "security.protocol: this listener takes no login; or connect to another"
+            self._lasting = f"the broker refuses our login: {error.str()}. Correct kafka.client.{correct}"
         elif error.code() == KafkaError._SSL or _TLS_ALERT in error.str():
             self._handshakes += 1
             if self._handshakes >= _HANDSHAKES_THAT_MEAN_IT:

@@ -7,6 +7,7 @@ import pytest
 from worker.errors import ConfigurationError
 from worker.moderation.run import check_clients
 from worker.settings import load
+from worker.topics import open_admin
 
 
 def test_a_misspelt_key_is_guessed(tmp_path: Path) -> None:
@@ -84,6 +85,15 @@ def test_what_librdkafka_refuses_is_named_without_a_broker(role: str) -> None:
     settings = load(overrides={"kafka": {"bootstrap_servers": "127.0.0.1:1", role: {"no.such.setting": "1"}}})
     with pytest.raises(ConfigurationError, match=rf"kafka\.{role}.*no\.such\.setting"):
         check_clients(settings)
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
+def test_a_missing_password_is_told_where_it_belongs(mechanism: str) -> None:
+    client = {"security.protocol": "sasl_plaintext", "sasl.mechanism": mechanism, "sasl.username": "worker"}
+    settings = load(overrides={"kafka": {"bootstrap_servers": "127.0.0.1:1", "client": client}})
+    for ask in (check_clients, open_admin):
+        with pytest.raises(ConfigurationError, match="PROGUARD_KAFKA__CLIENT__SASL_PASSWORD"):
+            ask(settings)
 
 
 def test_settings_that_librdkafka_takes_are_let_through() -> None:
