@@ -47,9 +47,8 @@ def test_the_spans_of_one_post(tracer: Tracer, exported: InMemorySpanExporter) -
     traceparent = post.judged("safe", NOW - 5, NOW - 3, NOW - 1, pictures=True)
     assert "publish verdicts" not in {span.name for span in exported.get_finished_spans()}, "not before the commit"
     post.published()
-    spans = {
-        span.name: span for span in exported.get_finished_spans() if format_trace_id(span.context.trace_id) == TRACE
-    }
+    finished = exported.get_finished_spans()
+    spans = {span.name: span for span in finished if format_trace_id(span.context.trace_id) == TRACE}
     assert set(spans) == {"receive posts", "fetch posts", "judge posts", "publish verdicts"}
     assert traceparent == f"00-{TRACE}-{format_span_id(spans['publish verdicts'].context.span_id)}-01"
     receive = spans.pop("receive posts")
