@@ -64,8 +64,8 @@ def test_on_a_real_kafka_and_s3(kafka: KafkaCluster, s3: S3Server, bucket: str, 
 def test_a_worker_that_cannot_start_fails_the_demo_and_says_why() -> None:
     result = run_demo(environment={"PROGUARD_GUARD__ENGINE": "no-such-engine"})
     assert result.returncode == 1
-    assert "the worker ended with status 78" in result.stdout
     assert "no-such-engine" in result.stdout
+    assert "the worker ended with status 78" in result.stdout.splitlines()[-1]
 
 
 def children_of(pid: int) -> set[int]:

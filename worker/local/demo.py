@@ -87,9 +87,7 @@ def run(
             stack.enter_context(screen)
             return _play(stage, stack, screen, keep, deadline_s)
         except (DemoFailed, WorkerError, KafkaException, RuntimeError, OSError) as error:
-            screen.say(f"The demo failed: {error}", "bold red")
-            for line in _last_lines(stage):
-                screen.say(f"  {line}", "dim")
+            _say_failure(screen, stage, f"The demo failed: {error}")
             return 1
         except KeyboardInterrupt:
             screen.say("Stopped.")
@@ -252,7 +250,7 @@ def _show(stage: Stage, reader: OutcomeReader, screen: Screen) -> None:
 
 def _check_worker(stage: Stage) -> None:
     if stage.worker is not None and (code := stage.worker.returncode) is not None:
-        raise DemoFailed(f"the worker ended with status {code}; its last lines:")
+        raise DemoFailed(f"the worker ended with status {code}; its last lines are above")
 
 
 def _where(stage: Stage) -> str:
@@ -275,9 +273,7 @@ def _sum_up(stage: Stage, screen: Screen, complete: bool, deadline_s: float) -> 
             screen.say(line)
         return
     missing = ", ".join(stage.tally.missing[:10]) or "records were not sent"
-    screen.say(f"Not everything was answered within {deadline_s:.0f} s: {missing}", "bold red")
-    for line in _last_lines(stage):
-        screen.say(f"  {line}", "dim")
+    _say_failure(screen, stage, f"Not everything was answered within {deadline_s:.0f} s: {missing}")
 
 
 _NEXT = (
@@ -301,6 +297,13 @@ def _keep(stage: Stage, reader: OutcomeReader, screen: Screen) -> None:
             _check_worker(stage)
     except KeyboardInterrupt:
         screen.say("Stopped.")
+
+
+def _say_failure(screen: Screen, stage: Stage | None, cause: str) -> None:
+    """The cause last, where eyes are: most of what was logged before it is harmless."""
+    for line in _last_lines(stage):
+        screen.say(f"  {line}", "dim")
+    screen.say(cause, "bold red")
 
 
 def _last_lines(stage: Stage | None) -> list[str]:
