@@ -134,7 +134,7 @@ async def _feed(pipeline: Pipeline, file: Path, verdicts: _Verdicts) -> list[tup
     while verdicts.on_the_way:
         await verdicts.wait_below(verdicts.on_the_way)
         _say(verdicts.written)
-    if sys.stderr.isatty():
+    if _shows_progress():
         print(file=sys.stderr)
     return refused
 
@@ -162,6 +162,11 @@ def _reference(path: str) -> str:
         raise PictureNotFound(f"picture {path!r}: {error}") from None
 
 
+def _shows_progress() -> bool:
+    """Where verdicts appear on the same terminal, they are the progress, and a line of ours would run into them."""
+    return sys.stderr.isatty() and not sys.stdout.isatty()
+
+
 def _say(written: int) -> None:
-    if sys.stderr.isatty():
+    if _shows_progress():
         print(f"\r{written} posts judged", end="", file=sys.stderr, flush=True)

@@ -72,6 +72,20 @@ def test_pictures_beside_the_file_are_looked_at(tmp_path: Path, capfdbinary: pyt
     assert (lost.outcome, lost.reason) == ("undetermined", "image_missing")
 
 
+@pytest.mark.parametrize(("stdout_is_terminal", "shown"), [(False, True), (True, False)])
+def test_progress_does_not_run_into_verdicts_on_one_terminal(
+    stdout_is_terminal: bool,
+    shown: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: stdout_is_terminal)
+    assert judge.run(settings(), write(tmp_path, [{"post_id": "1", "text": "fine"}])) == 0
+    assert ("posts judged" in capfd.readouterr().err) is shown
+
+
 def test_an_empty_file_has_no_verdicts(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert judge.run(settings(), write(tmp_path, [])) == 0
     assert verdicts(capfdbinary) == []
