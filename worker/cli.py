@@ -21,7 +21,7 @@ EXIT_INTERRUPTED = 130
 
 
 class _Group(TyperGroup):
-    """Ends with 130 at Ctrl-C, as shells expect; typer would say 1."""
+    """Ends with 130 at Ctrl-C, as shells expect; typer would say 1. Tells where --config stands."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -29,6 +29,16 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
+        except Exception as error:
+            if getattr(error, "option_name", None) == "--config":  # typer's own class for it is private
+                _explain_config(error)
+            raise
+
+
+def _explain_config(error: Any) -> None:
+    """It is the program's option, not the command's: the user wrote it where everybody would at first."""
+    program, _, command = error.ctx.command_path.partition(" ")
+    error.message += f"; it stands before the command: {program} --config FILE {command}"
 
 
 app = typer.Typer(

@@ -81,6 +81,13 @@ def test_wrong_usage_is_2(arguments: list[str]) -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("command", ["moderate", "topics create"])
+def test_config_after_the_command_is_told_where_it_belongs(command: str) -> None:
+    done = run(*command.split(), "--config", "proguard.toml", COLUMNS="120")
+    assert done.returncode == 2
+    assert f"proguard --config FILE {command}" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("error", "code"), [(WorkerError("w"), 1), (FencedError("two workers"), 75), (ConfigurationError("mend it"), 78)]
 )
