@@ -33,7 +33,7 @@ demo: $(BASE_STAMP) ## Sample posts through the embedded broker, S3 and guard, l
 
 test: unit integration ## All tests: a real Kafka and a real S3 are started by the test session
 
-unit: $(DEV_STAMP) ## Tests without a server, under a minute
+unit: $(DEV_STAMP) ## Tests without a server, about a minute
 	@$(BIN)/python -m pytest $(or $(TESTS),tests/unit) -m "not nightly" -n 2 $(ARGS)
 
 integration: $(DEV_STAMP) ## Tests on a real Kafka and a real S3 (PROGUARD_TEST_KAFKA=host:port for a broker of yours)
