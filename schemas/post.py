@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
@@ -60,6 +60,11 @@ class ImageReference(BaseModel):
     )
 
 
+def _null_is_none(images: object) -> object:
+    """Writers who spell out every field write null where there is no picture, as they do for text."""
+    return [] if images is None else images
+
+
 class Post(BaseModel):
     """What is moderated. Unknown fields are kept and ignored.
 
@@ -74,7 +79,9 @@ class Post(BaseModel):
     created_at: Timestamp | None = Field(None, description="Times in the future are accepted: clocks differ.")
     text: str | None = Field(None, description="The post, or the user's turn of a conversation.")
     response: str | None = Field(None, description="An assistant's answer, where the stream carries conversations.")
-    images: list[ImageReference] = Field(default_factory=list, description="Pictures, in the order they are shown.")
+    images: Annotated[list[ImageReference], BeforeValidator(_null_is_none)] = Field(
+        default_factory=list, description="Pictures, in the order they are shown; null is read as none."
+    )
     language: Annotated[str, Field(max_length=35)] | None = Field(None, description="BCP 47 tag.")
     context: JsonValue = Field(None, description="Anything the platform wants to find again; never judged.")
 

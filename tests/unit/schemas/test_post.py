@@ -41,7 +41,6 @@ def error_types(content: object) -> set[str]:
         ({"text": 5}, "string_type"),
         ({"text": {"body": "x"}}, "string_type"),
         ({"response": False}, "string_type"),
-        ({"images": None}, "list_type"),
         ({"images": "s3://pictures/a.jpg"}, "list_type"),
         ({"images": ["s3://pictures/a.jpg"]}, "model_type"),
         ({"images": [{}]}, "missing"),
@@ -111,6 +110,13 @@ def test_a_clock_in_the_future_is_accepted() -> None:
 )
 def test_every_spelling_of_rfc_3339_is_read(written: str) -> None:
     assert read(GOOD | {"created_at": written}).created_at == datetime(2026, 11, 24, 8, tzinfo=UTC)
+
+
+def test_pictures_that_are_null_are_none() -> None:
+    """As null is for text; without other content it is still no post."""
+    post = read(GOOD | {"images": None})
+    assert (post.images, post.modality) == ([], Modality.TEXT)
+    assert error_types({"post_id": "p1", "images": None}) == {NO_CONTENT}
 
 
 def test_unknown_fields_are_kept_at_both_levels_and_shadow_nothing() -> None:
