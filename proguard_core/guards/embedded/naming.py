@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 
 from proguard_core.guards.embedded.words import load_words
-from proguard_core.policy.policy import MINORS, Policy
+from proguard_core.policy.policy import MINORS, SEXUAL, Policy
 
 LONGEST = 6
 SUBJECT_WORDS = 3
@@ -52,7 +52,7 @@ def novel_name(text: str, nearest: str | None, probability: float, vocabulary: d
     nearest: the listed code that is closest; probability in [0, 1]: how close. From LEAST_NEAR on it lends the name its
     kind of harm. Near to minors the name takes no word of the post.
     """
-    if nearest == MINORS:
+    if nearest in {MINORS, SEXUAL}:
         return MINORS_NAME
     main = nearest.partition("S")[0] if nearest and probability >= LEAST_NEAR else ""
     kind = _KINDS.get(main, _PLAIN_KIND)

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from proguard_core.guards.embedded.text_model import OTHER
-from proguard_core.policy.policy import Policy
+from proguard_core.policy.policy import MINORS, SEXUAL, Policy
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """code: the listed category, None for a novel risk. nearest: the most probable listed code, with its probability.
+    """code: the listed category, None for a novel risk. nearest: the listed code close to it, with its probability.
 
     threshold: the score in [0, 1] from which a post placed here is unsafe.
     """
@@ -30,6 +30,24 @@ def listed(categories: dict[str, float], policy: Policy) -> dict[str, float]:
     return found
 
 
+def _nearest(categories: dict[str, float], candidates: dict[str, float]) -> tuple[str | None, float]:
+    """The listed code that a novel risk is close to, with its probability.
+
+    Every policy lists minors, so in a small one they would often be the best of a few poor candidates, and each such
+    post would go to the legal process. They count as near only where the sexual category holds the most probable of all
+    codes that the head knows (decision 0011). Where that code itself is not listed, its whole category is near: this
+    head must not tell by a hair's breadth that nobody in it is under age.
+    """
+    known = {code: share for code, share in categories.items() if code != OTHER}
+    overall = max(known, key=lambda code: known[code])
+    if overall.partition("S")[0] != SEXUAL:
+        candidates = {code: share for code, share in candidates.items() if code not in {MINORS, SEXUAL}}
+    elif overall not in candidates and overall != MINORS:
+        return SEXUAL, sum(share for code, share in known.items() if code.partition("S")[0] == SEXUAL)
+    nearest = max(candidates, key=lambda code: candidates[code], default=None)
+    return nearest, 0.0 if nearest is None else candidates[nearest]
+
+
 def place(categories: dict[str, float], policy: Policy, least: float) -> Place:
     """The place of a risk.
 
@@ -39,10 +57,11 @@ def place(categories: dict[str, float], policy: Policy, least: float) -> Place:
     candidates = listed(categories, policy)
     if not candidates:
         return Place(None, None, 0.0, policy.threshold)
-    nearest = max(candidates, key=lambda code: candidates[code])
+    best = max(candidates, key=lambda code: candidates[code])
     overall = max(categories, key=lambda code: categories[code])
     covered = overall != OTHER and (overall in candidates or overall.partition("S")[0] in candidates)
-    if not covered or candidates[nearest] < least:
-        return Place(None, nearest, candidates[nearest], policy.threshold)
-    category = policy.find(nearest)
-    return Place(nearest, nearest, candidates[nearest], category.threshold if category else policy.threshold)
+    if not covered or candidates[best] < least:
+        nearest, share = _nearest(categories, candidates)
+        return Place(None, nearest, share, policy.threshold)
+    category = policy.find(best)
+    return Place(best, best, candidates[best], category.threshold if category else policy.threshold)
