@@ -5,11 +5,11 @@ longer than a guard's window is asked in overlapping windows, up to a cap. What 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from proguard_core.guards.protocol import NO_CATEGORY, Category, GuardLimits, GuardRequest, Judgement, Picture
-from proguard_core.policy.policy import SEXUAL, Policy, concerns_minors
+from proguard_core.policy.policy import MINORS, SEXUAL, Policy, concerns_minors
 from schemas.common import CategoryKind, Outcome, Reason
 from schemas.post import Post
 
@@ -185,6 +185,8 @@ def follow_up(question: Question, judgement: Judgement) -> Question | None:
 def combine(plan: Plan, questions: Sequence[Question], judgements: Sequence[Judgement], policy: Policy) -> Assessment:
     """The worst judgement of a post: unsafe beats undetermined beats safe, and what was not seen is never safe.
 
+    Where one that is not safe concerns minors, the category is that one's, whatever else is worse: with any other the
+    post's content would be published (law 11).
     questions and judgements are parallel; they may hold follow-ups beyond the plan's.
     """
     if not judgements:
@@ -201,8 +203,10 @@ def combine(plan: Plan, questions: Sequence[Question], judgements: Sequence[Judg
             only.score,
             questions[0].image,
         )
-    index, worst = min(enumerate(judgements), key=lambda pair: _badness(pair[1]))
-    outcome, reason = worst.outcome, worst.reason
+    categories = [_checked(judgement.category, policy) for judgement in judgements]
+    index = min(range(len(judgements)), key=lambda at: _badness(judgements[at], categories[at]))
+    worst, category = judgements[index], categories[index]
+    outcome, reason = min((judgement.outcome for judgement in judgements), key=_WORST_FIRST.__getitem__), worst.reason
     if plan.reasons and outcome is not Outcome.UNDETERMINED:
         outcome = Outcome.UNDETERMINED if outcome is Outcome.SAFE else outcome
         reason = plan.reasons[0]
@@ -211,27 +215,31 @@ def combine(plan: Plan, questions: Sequence[Question], judgements: Sequence[Judg
         reason=reason,
         request=_worst_label([judgement.request for judgement in judgements]),
         response=_worst_label([judgement.response for judgement in judgements]),
-        category=_checked(worst.category, policy) if outcome is Outcome.UNSAFE else NO_CATEGORY,
+        category=category if outcome is Outcome.UNSAFE or _is_withheld(worst, category) else NO_CATEGORY,
         rationale=worst.rationale,
         score=worst.score,
         image=questions[index].image,
     )
 
 
-def _badness(judgement: Judgement) -> tuple[int, int, float]:
-    return _WORST_FIRST[judgement.outcome], _level(judgement.category), -(judgement.score or 0.0)
+def _is_withheld(judgement: Judgement, category: Category) -> bool:
+    minors = category is not NO_CATEGORY and concerns_minors(category.kind, category.code, category.nearest)
+    return minors and judgement.outcome is not Outcome.SAFE
+
+
+def _badness(judgement: Judgement, category: Category) -> tuple[bool, int, int, float]:
+    withheld = _is_withheld(judgement, category)
+    return not withheld, _WORST_FIRST[judgement.outcome], _level(category), -(judgement.score or 0.0)
 
 
 def _level(category: Category) -> int:
-    """Order among the unsafe: minors hide no worse; a subcategory (C3S1) says more than its category (C3).
+    """Order among the unsafe: a subcategory (C3S1) says more than its category (C3).
 
-    Whatever may concern minors comes before a nameless risk: the post's content would be published with that one.
+    The sexual category comes before a nameless risk: the post's content would be published with that one.
     """
-    if concerns_minors(category.kind, category.code, category.nearest):
-        return 0
     if category.code and "S" in category.code:
-        return 1
-    return 2 if category.code == SEXUAL else 3
+        return 0
+    return 1 if category.code == SEXUAL else 2
 
 
 def _worst_label(labels: Sequence[Outcome | None]) -> Outcome | None:
@@ -241,9 +249,31 @@ def _worst_label(labels: Sequence[Outcome | None]) -> Outcome | None:
 
 def _checked(category: Category, policy: Policy) -> Category:
     """A code that the policy does not list was made up, whatever the guard says of it."""
+    if category.kind is CategoryKind.NOVEL:
+        return _checked_novel(category, policy)
     if category.kind is CategoryKind.KNOWN and (category.code is None or policy.find(category.code) is None):
         return Category(CategoryKind.HALLUCINATED, name=category.code)
     if category.kind is CategoryKind.KNOWN and category.name is None and category.code is not None:
         listed = policy.find(category.code)
         return Category(CategoryKind.KNOWN, category.code, listed.name if listed else None)
     return category
+
+
+def _checked_novel(category: Category, policy: Policy) -> Category:
+    """A novel risk has no code, and is near to what the policy lists. A code that came with it says what it is near to.
+
+    An unlisted subcategory stands for its category, and the sexual one counts even unlisted (law 11).
+    """
+    if category.code is None and (category.nearest is None or category.nearest in policy.codes):
+        return category
+    said = [code.strip().upper() for code in (category.code, category.nearest) if code is not None]
+    near = [listed for code in said if (listed := _listed(code, policy)) is not None]
+    nearest = min(near, key=lambda code: (code != MINORS, code != SEXUAL), default=None)
+    return replace(category, code=None, nearest=nearest, similarity=category.similarity if nearest else None)
+
+
+def _listed(code: str, policy: Policy) -> str | None:
+    main = code.partition("S")[0]
+    if code in policy.codes:
+        return code
+    return main if main == SEXUAL or main in policy.codes else None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from proguard_core.guards.protocol import Category, GuardLimits, GuardRequest, Judgement, Picture
+from proguard_core.guards.protocol import NO_CATEGORY, Category, GuardLimits, GuardRequest, Judgement, Picture
 from proguard_core.policy.loader import load_policy
 from proguard_core.questions import OVERLAP_BYTES, Plan, Question, combine, follow_up, plan, windows
 from schemas.common import CategoryKind, Outcome, Reason
@@ -192,6 +192,41 @@ def test_minors_are_never_hidden_by_another_risk(minors: Category, other: Catego
     for order in ((unsafe(minors, 0.1), unsafe(other, 0.9)), (unsafe(other, 0.9), unsafe(minors, 0.1))):
         category = assess(*order)[1]
         assert (category.code, category.nearest) == (minors.code, minors.nearest)
+
+
+@pytest.mark.parametrize("minors", [known("C11S1"), novel("C11S1"), novel("C11")])
+@pytest.mark.parametrize("other", [novel("C3"), known("C3S1")])
+def test_law_11_holds_for_a_judgement_that_is_not_sure(minors: Category, other: Category) -> None:
+    """The post is as unsafe as the other says, and its category is the one under which nothing is published."""
+    doubt = Judgement(Outcome.UNDETERMINED, Reason.UNPARSEABLE, category=minors)
+    for order in ((doubt, unsafe(other, 0.9)), (unsafe(other, 0.9), doubt)):
+        outcome, category = assess(*order)
+        assert outcome is Outcome.UNSAFE
+        assert (category.code, category.nearest) == (minors.code, minors.nearest)
+    assert assess(doubt, SAFE) == (Outcome.UNDETERMINED, assess(unsafe(minors))[1])
+    assert assess(unsafe(minors, 0.1), doubt)[0] is Outcome.UNSAFE
+    assert assess(Judgement(Outcome.UNDETERMINED, Reason.UNPARSEABLE, category=other))[1] == NO_CATEGORY
+
+
+@pytest.mark.parametrize(
+    ("code", "nearest", "checked"),
+    [
+        (None, "C3S1", "C3S1"),
+        (None, "C3S77", "C3"),
+        (None, "C99", None),
+        (None, "nonsense", None),
+        (None, "C11S77", "C11"),
+        (None, "c11s1", "C11S1"),
+        ("C11S1", "C3S1", "C11S1"),
+        ("C3S1", "C11", "C11"),
+        ("C3S1", None, "C3S1"),
+    ],
+)
+def test_what_a_novel_risk_is_near_to_is_checked(code: str | None, nearest: str | None, checked: str | None) -> None:
+    """A guard's code that nobody listed must neither be published nor lead around the law on minors."""
+    said = Category(CategoryKind.NOVEL, code, "something new", nearest, 0.4)
+    category = assess(unsafe(said))[1]
+    assert (category.code, category.nearest, category.similarity) == (None, checked, 0.4 if checked else None)
 
 
 def test_the_sexual_category_without_its_subcategory_comes_before_a_nameless_risk() -> None:
