@@ -49,6 +49,9 @@ _CLASSIC_ONLY_KEYS = (
 _REPEATED_AFTER_S = 30.0
 _REMEMBERED_LINES = 1000
 _VARYING = re.compile(r"\(after [^)]*\)|0x[0-9a-f]+|\d+")
+_RECOVERS = re.compile(
+    r"^(?:ADDOFFSETS|ADDPARTS) .*: (?:Local: (?:Timed out|Broker transport failure)|Broker: (?:Not c|C)oordinator )"
+)
 
 logger = logging.getLogger("proguard.kafka")
 
@@ -76,6 +79,21 @@ class _Repeats(logging.Filter):
         return True
 
 
+class _Recovering(logging.Filter):
+    """Lowers to WARNING what librdkafka calls an error of a transaction although the same request is sent again.
+
+    On a fresh broker the first one may time out while the coordinators' topics are made. What does not pass comes
+    back from the call itself, and the publisher says what it does about it.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is still to be said."""
+        if record.levelno == logging.ERROR and _RECOVERS.search(record.getMessage()):
+            record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+        return logger.isEnabledFor(record.levelno)
+
+
+logger.addFilter(_Recovering())
 logger.addFilter(_Repeats())
 
 

@@ -92,6 +92,26 @@ def test_what_counts_as_a_secret(key: str, secret: bool) -> None:
     assert (shown == {key: "********"}) is secret
 
 
+_ADD_OFFSETS = "ADDOFFSETS [proguard-producer-h-0#producer-3] [thrd:main]: Failed to add offsets to transaction on "
+
+
+@pytest.mark.parametrize(
+    ("why", "level"),
+    [
+        ("broker 127.0.0.1:9092/1: Local: Timed out", logging.WARNING),
+        ("broker 127.0.0.1:9092/1: Local: Broker transport failure", logging.WARNING),
+        ("broker 127.0.0.1:9092/1: Broker: Coordinator load in progress", logging.WARNING),
+        ("broker 127.0.0.1:9092/1: Broker: Transactional Id authorization failed", logging.ERROR),
+    ],
+)
+def test_what_a_transaction_recovers_from_is_a_warning(
+    why: str, level: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_config.logger, "filters", [client_config._Recovering()])
+    client_config.logger.error(_ADD_OFFSETS + why)
+    assert [(record.levelno, record.levelname) for record in caplog.records] == [(level, logging.getLevelName(level))]
+
+
 def test_a_client_without_a_broker_repeats_itself_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
