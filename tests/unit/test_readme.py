@@ -33,6 +33,13 @@ def test_its_post_and_verdict_are_valid() -> None:
     assert not Verdict.model_validate_json(verdict).model_extra
 
 
+def test_its_reader_reads_what_is_committed() -> None:
+    """tests/integration/test_readme.py runs it."""
+    (block,) = blocks("python")
+    compile(block, "README.md", "exec")
+    assert '"isolation.level": "read_committed"' in block
+
+
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_links_to_files_lead_somewhere(name: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text()):
