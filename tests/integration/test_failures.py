@@ -220,8 +220,8 @@ def test_law_2_the_groups_coordinator_stays_dead(
 
 def _coordinator(stream: StreamUnderTest) -> int:
     group = stream.topics.posts
-    described = AdminClient(stream.config).describe_consumer_groups([group], request_timeout=20)
-    return int(described[group].result(20).coordinator.id)
+    admin = AdminClient(stream.config)  # the answer needs it alive
+    return int(admin.describe_consumer_groups([group], request_timeout=20)[group].result(20).coordinator.id)
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
