@@ -44,7 +44,7 @@ def proguard(
     }
     return subprocess.run(
         [sys.executable, "-m", "worker.cli", *arguments],
-        env={**inherited, **given, **(environment or {})},
+        env={**inherited, "PROGUARD_TELEMETRY__PORT": "0", **given, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=100,
