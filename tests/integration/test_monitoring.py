@@ -48,13 +48,9 @@ def test_dashboard_and_alerts_on_a_real_prometheus(
         pytest.skip("no Prometheus here: scripts/install-system-requirements.sh")
     [port] = free_ports(1)
     plain_stream.environment = s3.environment
-    sections: dict[str, dict[str, Any]] = {
-        "objects": {"endpoint_url": s3.endpoint_url, "buckets": [bucket], "give_up_s": 0.5},
-        "telemetry": {"port": port},
-        "breaker": {"max_run": 30},
-    }
+    objects: dict[str, Any] = {"endpoint_url": s3.endpoint_url, "buckets": [bucket], "give_up_s": 0.5}
     with (
-        plain_stream.worker(**sections),
+        plain_stream.worker(objects=objects, telemetry={"port": port}, breaker={"max_run": 30}),
         PrometheusServer(program, tmp_path / "prometheus", [port], RULES) as prometheus,
     ):
         send_all_kinds(plain_stream, s3, bucket, 0)
