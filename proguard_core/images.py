@@ -7,10 +7,13 @@ import hashlib
 import io
 import struct
 import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
+from proguard_core import gif_work
 from proguard_core.guards.protocol import Picture
 from schemas.common import Reason
 
@@ -26,6 +29,8 @@ _FRAME_OVERHEAD_PIXELS = 10_000
 # minute, 20 MB hours. Cameras and encoders write up to 20 of them.
 _SCANS = 32
 _SCAN_MARKER = b"\xff\xda"
+# A photograph as a 20 MB GIF has 80,000 blocks; more than this is made to keep us busy.
+_GIF_STEPS = 1_000_000
 # Below it, averaging over areas would show as jagged lines.
 _SMOOTH_SHRINK = 1.5
 
@@ -75,7 +80,15 @@ class DecodedImage:
         return sum(picture.pixels for picture in self.pictures)
 
 
-def decode(data: bytes, limits: ImageLimits) -> DecodedImage:
+Room = Callable[[int], AbstractContextManager[object]]
+"""Given the pixels that decoding holds at once (up to 9 bytes each), waits for room and keeps it."""
+
+
+def _any_room(_pixels: int) -> AbstractContextManager[object]:
+    return nullcontext()
+
+
+def decode(data: bytes, limits: ImageLimits, room: Room = _any_room) -> DecodedImage:
     """The picture in data, or frames of it spread evenly from the first to the last.
 
     The work on an animation is bounded: frames are visited in order until about four times max_source_pixels
@@ -85,6 +98,8 @@ def decode(data: bytes, limits: ImageLimits) -> DecodedImage:
     """
     if not data:
         raise ImageError(Reason.IMAGE_EMPTY, "the object has no bytes")
+    if "GIF" in limits.formats and gif_work.is_gif(data) and gif_work.is_too_much(data, _GIF_STEPS):
+        raise ImageError(Reason.IMAGE_TOO_MANY_PIXELS, "its blocks are more work than the limit on pixels allows")
     try:
         with _open(data, limits) as image:
             _check_size(image, limits)
@@ -92,8 +107,9 @@ def decode(data: bytes, limits: ImageLimits) -> DecodedImage:
             digest = hashlib.sha256(data).hexdigest()
             frames = _frame_count(image)
             if frames == 1:
-                return DecodedImage((Picture(_prepared(image, limits), digest),), 1)
-            return DecodedImage(_sampled(image, frames, digest, limits), frames)
+                return DecodedImage((Picture(_prepared(image, limits, room), digest),), 1)
+            with room(image.width * image.height):
+                return DecodedImage(_sampled(image, frames, digest, limits), frames)
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -161,11 +177,18 @@ def _spread(frames: int, wanted: int) -> list[int]:
     return [round(index * (frames - 1) / (count - 1)) for index in range(count)]
 
 
-def _prepared(image: Image.Image, limits: ImageLimits) -> Image.Image:
+def _prepared(image: Image.Image, limits: ImageLimits, room: Room = _any_room) -> Image.Image:
     """A new RGB image of at most max_pixels, upright, on white where it was transparent."""
     size = fitted(image.width, image.height, limits.max_pixels)
+    stored = image.width * image.height
     if image.format in {"JPEG", "MPO"}:
         image.draft("RGB", size)  # lets the codec skip the detail that is thrown away below: a third of the time
+    # A progressive JPEG keeps the coefficients of every pixel, however small it is decoded.
+    with room(stored if "progressive" in image.info else image.width * image.height):
+        return _scaled(image, size, limits)
+
+
+def _scaled(image: Image.Image, size: tuple[int, int], limits: ImageLimits) -> Image.Image:
     image.load()
     upright = _orientation(image)
     opaque = _opaque(image)

@@ -6,13 +6,14 @@ import struct
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from proguard_core.gif_work import is_too_much
 from proguard_core.images import DecodedImage, ImageError, ImageLimits, decode, fitted
 from schemas.common import Reason
 from tests.support import pictures
@@ -229,6 +230,44 @@ def test_any_bytes_give_a_picture_or_a_reason(data: bytes, head: bytes) -> None:
     limits = ImageLimits(1_000_000, 10_000, 4, LIMITS.formats)
     with suppress(ImageError):
         assert decode(head + data, limits).pictures
+
+
+GIF_HEAD = b"GIF89a\x08\0\x08\0\x80\0\0" + b"\0\0\0\xff\xff\xff"
+GIF_FRAME = b",\0\0\0\0\x01\0\x01\0\0" + b"\x02\x02L\x01\0"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [GIF_FRAME * 1_300_000, b"!\xfe" + b"\x01x" * 10_000_000 + b"\0" + GIF_FRAME, GIF_FRAME + b"\0" * 20_000_000],
+    ids=["frames", "comment", "junk"],
+)
+def test_a_gif_of_endless_small_blocks_is_refused_before_they_are_counted(body: bytes) -> None:
+    """20 MB of it held Python's lock for up to 10 s a picture, before any other bound applied."""
+    begun = time.process_time()
+    assert reason_of(GIF_HEAD + body + b";") is Reason.IMAGE_TOO_MANY_PIXELS
+    assert time.process_time() - begun < 2
+
+
+@given(st.binary(max_size=300))
+def test_counting_the_work_of_a_gif_never_raises(body: bytes) -> None:
+    for data in (GIF_HEAD + body, GIF_HEAD[: len(body)], GIF_HEAD + b"," + body):
+        assert not is_too_much(data, 10_000)
+
+
+def test_a_room_is_asked_for_what_decoding_holds() -> None:
+    """A JPEG is decoded small, unless it is progressive; other formats hold every pixel as stored."""
+    asked: list[int] = []
+
+    def room(pixels: int) -> AbstractContextManager[None]:
+        asked.append(pixels)
+        return nullcontext()
+
+    decode(pictures.jpeg(1600, 800), LIMITS, room)
+    decode(pictures.jpeg(1600, 800, progressive=True), LIMITS, room)
+    decode(pictures.encoded(pictures.gradient(1600, 800), "PNG"), LIMITS, room)
+    decode(pictures.animation("GIF", 5, (20, 10)), LIMITS, room)
+    assert asked[0] <= 400 * 200 * 4
+    assert asked[1:] == [1_280_000, 1_280_000, 200]
 
 
 def test_a_jpeg_cannot_repeat_its_scans_without_end() -> None:
