@@ -24,6 +24,8 @@ from worker.setting_names import mistaken
 
 MEBIBYTE = 1024 * 1024
 FIRST_TELEMETRY_PORT = 9464
+# Those whose decoding is bounded and tested, by Pillow's names.
+PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 
 # Promises rest on these; whoever could set them could break exactly-once without noticing.
 RESERVED_CLIENT_KEYS = frozenset(
@@ -182,10 +184,15 @@ class ObjectSettings(Section):
     max_bytes: int = Field(20 * MEBIBYTE, ge=1, description="Of one object.")
     max_pixels: int = Field(50_000_000, ge=1, description="Width times height of a picture before it is scaled down.")
     max_frames: int = Field(8, ge=1, description="Frames sampled from an animation.")
-    formats: tuple[str, ...] = Field(("JPEG", "PNG", "WEBP", "GIF", "AVIF"), description="What is decoded.")
+    formats: tuple[str, ...] = Field(PICTURE_FORMATS, description="What is decoded.")
     concurrency: int = Field(64, ge=1, description="Objects fetched at once.")
     decode_threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="Pictures decoded at once."
+    )
+    max_decoding_pixels: int = Field(
+        50_000_000,
+        ge=1,
+        description="Pixels held while decoding, all threads together; up to 9 bytes each. One picture may exceed it.",
     )
     connect_timeout_s: float = Field(3.0, gt=0, description="Of one connection to S3.")
     timeout_s: float = Field(30.0, gt=0, description="Of one fetch.")
@@ -197,6 +204,15 @@ class ObjectSettings(Section):
     )
     max_held_bytes: int = Field(512 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of pictures fetched and not decoded.")
     max_held_pixels: int = Field(256_000_000, ge=1, description="Pixels of pictures that wait for the guard.")
+
+    @field_validator("formats")
+    @classmethod
+    def _known(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [name for name in formats if name not in PICTURE_FORMATS]:
+            raise ValueError(f"{', '.join(map(repr, unknown))} is none of {', '.join(PICTURE_FORMATS)}")
+        if not formats:
+            raise ValueError(f"must name one of {', '.join(PICTURE_FORMATS)}")
+        return formats
 
     @field_validator("endpoint_url")
     @classmethod

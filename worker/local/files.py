@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath
 from proguard_core.images import ImageError, decode
 from schemas.common import Reason
 from schemas.post import ImageReference, split_uri
+from worker.moderation.decoding_room import DecodingRoom
 from worker.moderation.dependency import Dependency
-from worker.moderation.fetch import FetchedImage, FetchedPost, image_limits, refused
+from worker.moderation.fetch import Decoder, FetchedImage, FetchedPost, image_limits, not_noted, refused
 from worker.moderation.image_budget import ImageBudget
 from worker.moderation.objects import ObjectRefused
 from worker.settings import ObjectSettings
@@ -39,6 +40,7 @@ class LocalImages:
         self._root = root.resolve()
         self._settings = settings
         self._limits = image_limits(settings, guard_max_pixels)
+        self._room = DecodingRoom(settings.max_decoding_pixels)
         self._threads = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
         self.budget = ImageBudget(settings.max_held_bytes, settings.max_held_pixels)
 
@@ -54,7 +56,9 @@ class LocalImages:
         """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def fetch(self, images: Sequence[ImageReference], partition: Hashable) -> FetchedPost:
+    async def fetch(
+        self, images: Sequence[ImageReference], partition: Hashable, decoder: Decoder = not_noted
+    ) -> FetchedPost:
         """See ImageSource."""
         wanted = images[: self._settings.max_images]
         if not wanted:
@@ -78,7 +82,7 @@ class LocalImages:
 
     def _image(self, reference: ImageReference) -> FetchedImage:
         try:
-            decoded = decode(self._read(reference), self._limits)
+            decoded = decode(self._read(reference), self._limits, self._room)
         except (ObjectRefused, ImageError) as error:
             return refused(error.reason)
         return FetchedImage(decoded.pictures, decoded.frames, None)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -14,6 +15,7 @@ from proguard_core.guards.protocol import Picture
 from proguard_core.images import DecodedImage, ImageError, ImageLimits, decode
 from schemas.common import Reason
 from schemas.post import ImageReference, split_uri
+from worker.moderation.decoding_room import DecodingRoom
 from worker.moderation.dependency import FIRST_BACKOFF_S, MAX_BACKOFF_S, Dependency
 from worker.moderation.image_budget import Grant, ImageBudget
 from worker.moderation.objects import ObjectRefused, ObjectStore, ObjectUnavailable
@@ -43,6 +45,15 @@ class FetchedPost:
             self._grant.release()
 
 
+Decoder = Callable[[], AbstractAsyncContextManager[object]]
+"""Entered around the decoding of each picture, on the event loop."""
+
+
+def not_noted() -> AbstractAsyncContextManager[object]:
+    """Decoding that nobody has to know of."""
+    return nullcontext()
+
+
 class ImageSource(Protocol):
     """Where pictures come from. Lives on one event loop."""
 
@@ -51,7 +62,7 @@ class ImageSource(Protocol):
 
     async def start(self) -> None: ...
 
-    async def fetch(self, images: Sequence[ImageReference], partition: Hashable) -> FetchedPost:
+    async def fetch(self, images: Sequence[ImageReference], partition: Hashable, decoder: Decoder = ...) -> FetchedPost:
         """One FetchedImage a reference, in order. Never raises for a bad picture; waits while a service is down."""
         ...
 
@@ -106,6 +117,7 @@ class Fetcher:
         self._clock = clock
         self._max_backoff_s = max_backoff_s
         self._slots = asyncio.Semaphore(settings.concurrency)
+        self._room = DecodingRoom(settings.max_decoding_pixels)
         self._threads = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
         self.budget = ImageBudget(settings.max_held_bytes, settings.max_held_pixels)
         self._dependencies = {
@@ -132,7 +144,9 @@ class Fetcher:
             await dependency.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def fetch(self, images: Sequence[ImageReference], partition: Hashable) -> FetchedPost:
+    async def fetch(
+        self, images: Sequence[ImageReference], partition: Hashable, decoder: Decoder = not_noted
+    ) -> FetchedPost:
         """The first max_images pictures; those beyond are `too_many_images`, unfetched. See ImageSource.
 
         Room for the whole post is asked for at once, in the order of the calls of a partition, and shrinks as sizes
@@ -147,22 +161,25 @@ class Fetcher:
         try:
             holding = _Holding(grant, len(wanted))
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._image(image, index, holding)) for index, image in enumerate(wanted)]
+                tasks = [
+                    group.create_task(self._image(image, index, holding, decoder)) for index, image in enumerate(wanted)
+                ]
         except BaseException:
             grant.release()
             raise
         beyond = [refused(Reason.TOO_MANY_IMAGES)] * (len(images) - len(wanted))
         return FetchedPost([task.result() for task in tasks] + beyond, grant)
 
-    async def _image(self, reference: ImageReference, index: int, holding: _Holding) -> FetchedImage:
+    async def _image(self, reference: ImageReference, index: int, holding: _Holding, decoder: Decoder) -> FetchedImage:
         try:
             began = self._clock()
             data = await self._patiently(reference, partial(holding.set_bytes, index))
-            fetched = self._clock()
-            self._telemetry.fetch_duration(fetched - began)
+            self._telemetry.fetch_duration(self._clock() - began)
             self._telemetry.fetched_bytes += len(data)
-            decoded = await self._decoded(data)
-            self._telemetry.decode_duration(self._clock() - fetched)
+            async with decoder():
+                began = self._clock()
+                decoded = await self._decoded(data)
+            self._telemetry.decode_duration(self._clock() - began)
         except (ObjectRefused, ImageError) as error:
             self._telemetry.fetch_errors[error.reason.value] += 1
             holding.set_pixels(index, 0)
@@ -171,7 +188,7 @@ class Fetcher:
         return FetchedImage(decoded.pictures, decoded.frames, None)
 
     async def _decoded(self, data: bytes) -> DecodedImage:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, decode, data, self._limits)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, decode, data, self._limits, self._room)
 
     async def _patiently(self, reference: ImageReference, on_size: Callable[[int], None]) -> bytes:
         """The object, through errors that pass. Raises ObjectRefused, also when only this object keeps failing."""

@@ -62,6 +62,12 @@ def test_an_endpoint_needs_its_scheme() -> None:
         load(overrides={"objects": {"endpoint_url": "127.0.0.1:9000"}})
 
 
+@pytest.mark.parametrize("formats", [["JPG"], ["JPEG", "png"], ["TIFF"], []])
+def test_a_picture_format_that_is_not_known_is_refused_with_those_that_are(formats: list[str]) -> None:
+    with pytest.raises(ConfigurationError, match=r"objects\.formats.*JPEG, PNG, WEBP, GIF, AVIF"):
+        load(overrides={"objects": {"formats": formats}})
+
+
 def test_a_list_in_the_environment_is_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROGUARD_OBJECTS__BUCKETS", "pictures")
     with pytest.raises(ConfigurationError, match="as JSON"):
