@@ -17,6 +17,9 @@ from worker.telemetry.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
+# Below what the judging thread has for its whole end.
+_CLOSE_S = 5.0
+
 
 class Judge:
     """One guard with its probe. All methods run on one event loop; several batches may be in flight."""
@@ -60,6 +63,15 @@ class Judge:
             attempts += 1
             if attempts >= self._settings.max_attempts:
                 return [Judgement(Outcome.UNDETERMINED, reason)]
+
+    async def close(self) -> None:
+        """The end: release the guard and stop asking it the canary question. Never raises."""
+        await self.dependency.close()
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await self.guard.close()
+        except Exception as error:  # whatever an engine raises: nothing depends on it any more
+            log.warning("the guard did not close: %s", type(error).__name__)
 
     async def _ask(self, requests: Sequence[GuardRequest]) -> list[Judgement]:
         began = self._clock()

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from proguard_core.guards.protocol import Judgement
@@ -17,12 +18,14 @@ from proguard_core.questions import Assessment, Plan, Question, SeenImage, combi
 from schemas.common import Outcome as Label
 from schemas.common import Reason
 from schemas.post import Post
+from worker.moderation.absentees import Absentees
 from worker.moderation.batcher import Batcher
 from worker.moderation.fetch import FetchedPost, ImageSource
 from worker.moderation.judge import Judge
 from worker.moderation.outcome import Headers, Judged, OutcomeWriter
 from worker.moderation.partitions import Outcome
 from worker.moderation.poison import Coordinates, Journal
+from worker.moderation.turns import Turns
 from worker.settings import BatchingSettings, GuardSettings
 from worker.telemetry.telemetry import Telemetry
 
@@ -100,6 +103,8 @@ class Pipeline:
         self._alone: deque[Work] = deque()
         self._running = 0
         self._running_alone = False
+        self._turns = Turns(journal, lambda: self._running_alone or bool(self._alone), self._pump)
+        self._absentees = Absentees(journal, clock)
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._fetching: dict[Work, asyncio.Task[None]] = {}
@@ -109,6 +114,8 @@ class Pipeline:
     def submit(self, works: Sequence[Work]) -> None:
         """Take posts over; call on the loop's thread."""
         suspects = self._journal.suspects
+        if suspects:
+            self._absentees.look(work.source for work in works)
         for work in works:
             if work.skipped:
                 self._refuse(work, Reason.SKIPPED_BY_OPERATOR)
@@ -133,7 +140,7 @@ class Pipeline:
         return len(self._batcher) + len(self._alone)
 
     async def close(self) -> None:
-        """Cancel what is still running."""
+        """Cancel what is still running and let go of pictures and guard."""
         self._closed = True
         for timer in (self._timer, self._watching):
             if timer is not None:
@@ -141,6 +148,8 @@ class Pipeline:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._images.close()
+        await self._judge.close()
 
     def _watch(self) -> None:
         """Look now and then for what nobody waits for any more: it would hold memory while S3 or the guard is down."""
@@ -155,6 +164,7 @@ class Pipeline:
                 self._journal.acquit(work.source)
         self._batcher.discard(lambda asked: self._dropped(asked.work))
         self._alone = deque(work for work in self._alone if not self._dropped(work))
+        self._pump()
         self._watch()
 
     def _spawn(self, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
@@ -171,7 +181,9 @@ class Pipeline:
 
     async def _fetch(self, work: Work) -> None:
         try:
-            work.fetched = await self._images.fetch(work.post.images, work.source[:2])
+            work.fetched = await self._images.fetch(
+                work.post.images, work.source[:2], partial(self._turns.decoder, work.source)
+            )
         finally:
             del self._fetching[work]
         work.fetched_at = self._clock()
@@ -191,16 +203,21 @@ class Pipeline:
 
     def _pump(self) -> None:
         """Start every batch that may start now, and a timer for the next that is due later."""
-        if self._closed or self._running_alone:
+        if self._closed or self._running_alone or self._turns.alone:
             return
         while self._alone and self._dropped(self._alone[0]):
             self._alone.popleft()
-        if self._alone:  # nothing new starts until a suspect has had the guard for itself
-            if self._running == 0:
+        if self._alone or self._turns.wanted:  # nothing new starts until a suspect has been on its own
+            if self._running or self._turns.decoding:
+                return
+            if self._turns.wanted:
+                self._turns.give()
+            else:
                 work = self._alone.popleft()
                 assert work.plan is not None
                 self._start([_Asked(work, question) for question in work.plan.questions], alone=True)
             return
+        self._turns.open()
         while self._running < self._max_in_flight and (wait := self._batcher.wait_s(self._clock())) is not None:
             if wait > 0:
                 self._set_timer(wait)

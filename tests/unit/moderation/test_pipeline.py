@@ -18,7 +18,7 @@ from schemas.post import ImageReference, Post
 from tests.unit.moderation.test_judge import SAFE, FakeGuard
 from tests.unit.moderation.test_poison import die
 from worker.moderation.dependency import Dependency
-from worker.moderation.fetch import FetchedImage, FetchedPost
+from worker.moderation.fetch import Decoder, FetchedImage, FetchedPost, not_noted
 from worker.moderation.judge import Judge
 from worker.moderation.outcome import OutcomeWriter
 from worker.moderation.partitions import Outcome
@@ -44,12 +44,18 @@ class Images:
 
     def __init__(self) -> None:
         self.fetched: list[Fetched] = []
+        self.closed = 0
 
     async def start(self) -> None: ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        self.closed += 1
 
-    async def fetch(self, images: Sequence[ImageReference], partition: Hashable) -> FetchedPost:
+    async def fetch(
+        self, images: Sequence[ImageReference], partition: Hashable, decoder: Decoder = not_noted
+    ) -> FetchedPost:
+        async with decoder():
+            await asyncio.sleep(0)
         found = [FetchedImage((Picture(Image.new("RGB", (2, 2)), image.uri),), 1, None) for image in images]
         self.fetched.append(Fetched(found))
         return self.fetched[-1]
@@ -58,19 +64,20 @@ class Images:
 class Bench:
     """A pipeline on a guard that answers when `gate` is set. asked: the texts and pictures of each batch."""
 
-    def __init__(self, folder: Path, **batching: Any) -> None:
+    def __init__(self, folder: Path, images: "Images | None" = None, **batching: Any) -> None:
         self.asked: list[list[str]] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.gone: set[int] = set()
         self.delivered: list[tuple[object, Outcome]] = []
         self.arrived = asyncio.Event()
-        self.images = Images()
+        self.images = images or Images()
         self.journal = Journal(folder, "group.host.0")
         guard, policy = GuardSettings(), load_policy()
         settings = BatchingSettings(**({"max_posts": 4, "max_wait_ms": 1, "in_flight": 2} | batching))
         writer = OutcomeWriter(TopicSettings(), policy, "group", 100_000)
-        judge = Judge(FakeGuard(self._judge), guard)
+        self.guard = FakeGuard(self._judge)
+        judge = Judge(self.guard, guard)
         self.pipeline = Pipeline(judge, self.images, writer, policy, self.journal, settings, guard, self._deliver)
 
     async def _judge(self, requests: Sequence[GuardRequest]) -> list[Judgement]:
@@ -221,6 +228,7 @@ async def test_a_closed_pipeline_starts_nothing(tmp_path: Path, running: int) ->
         await asyncio.sleep(0)
     assert len(bench.asked) == asked
     assert bench.delivered == []
+    assert (bench.guard.lifecycle, bench.images.closed) == (["close"], 1)
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
 
