@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
+from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from tests.support.command_line import overrides_for, proguard
@@ -60,6 +60,23 @@ def grant(cluster: KafkaCluster, names: TopicNames, rights: list[Right]) -> None
     admin = AdminClient(cluster.client_config())
     for future in admin.create_acls([right.binding(names) for right in rights]).values():
         future.result(30)
+
+
+def revoke(cluster: KafkaCluster, names: TopicNames, right: Right) -> None:
+    """Take one right away again."""
+    granted = right.binding(names)
+    wanted = AclBindingFilter(
+        granted.restype,
+        granted.name,
+        granted.resource_pattern_type,
+        granted.principal,
+        granted.host,
+        granted.operation,
+        granted.permission_type,
+    )
+    admin = AdminClient(cluster.client_config())
+    for future in admin.delete_acls([wanted]).values():
+        assert len(future.result(30)) == 1
 
 
 def login(cluster: KafkaCluster, kind: str) -> ClientConfig:
@@ -176,3 +193,26 @@ def test_oidc_settings_reach_librdkafka(topic_names: TopicNames) -> None:
     assert done.returncode != 0
     assert "token" in done.stderr.lower()
     assert "correct-horse-battery" not in done.stderr
+
+
+@pytest.mark.parametrize("taken", RIGHTS, ids=lambda right: right.setting)
+def test_a_right_that_is_taken_from_a_running_worker_ends_it_with_78(
+    taken: Right, kafka_secure: KafkaCluster, secured: StreamUnderTest
+) -> None:
+    """Nothing is answered without it, and with it back the next worker answers everything once."""
+    grant(kafka_secure, secured.topics, RIGHTS)
+    client = {name: value for name, value in kafka_secure.client_config(WORKER).items() if name != "bootstrap.servers"}
+    with secured.worker(kafka={"client": client}) as worker:
+        secured.send(text_post(0, "novel:loud drumming"))
+        secured.answers(1)
+        revoke(kafka_secure, secured.topics, taken)
+        secured.send(*(text_post(number, "novel:loud drumming") for number in range(1, 9)))
+        secured.send_raw([(b"key", b"no json")] * 4)
+        assert worker.process.wait(40) == 78, worker.log[-3000:]
+        assert taken.operation.upper() in worker.log
+        assert "Traceback" not in worker.log
+        assert len(secured.found().sources()) < 13
+        grant(kafka_secure, secured.topics, [taken])
+        worker.start()
+        secured.answers(13)
+        assert worker.terminate() == 0

@@ -9,9 +9,13 @@ from typing import Any, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from worker.errors import ConfigurationError
 from worker.moderation.starts import StartOffsets
 
 log = logging.getLogger(__name__)
+
+# Said once a partition and never again, so a worker that only warned would stand still for ever.
+_FORBIDDEN = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED})
 
 
 class AssignmentListener(Protocol):
@@ -137,6 +141,11 @@ class Source:
         topic, partition = message.topic(), message.partition()
         if error.code() == KafkaError._AUTO_OFFSET_RESET and topic is not None and partition is not None:
             self._starts.want((topic, partition))
+        elif error.code() in _FORBIDDEN:
+            raise ConfigurationError(
+                f"the broker refuses us the posts: {error.str()}. Grant the principal READ on the posts topic "
+                f"({topic}) and on the group (kafka.group_id) again"
+            )
         elif error.fatal():
             raise KafkaException(error)
         else:

@@ -36,6 +36,12 @@ _FORBIDDEN = frozenset(
         KafkaError.INVALID_TRANSACTION_TIMEOUT,
     }
 )
+# A right that was there at start-up and was taken since: a new start names the topic.
+_REMEDIES = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "Grant the principal WRITE on the outcome topics again",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "Grant the principal READ on the group (kafka.group_id) again",
+}
+_OTHER_REMEDY = 'Grant the principal WRITE and DESCRIBE on it, or set kafka.delivery = "at-least-once"'
 
 
 class State(Enum):
@@ -258,7 +264,7 @@ class TransactionalPublisher:
         if error.code() in _FORBIDDEN:
             raise ConfigurationError(
                 f"the broker refuses transactions of {self._settings.transactional_id!r}: {error.str()}. "
-                'Grant the principal WRITE and DESCRIBE on it, or set kafka.delivery = "at-least-once"'
+                + _REMEDIES.get(error.code(), _OTHER_REMEDY)
             )
         if error.code() in _TOO_LARGE:
             raise ConfigurationError(f"an outcome does not fit its topic, raise its max.message.bytes: {error.str()}")
