@@ -108,6 +108,11 @@ class PartitionTrack:
         self.held_bytes += size
         return slot
 
+    def charge(self, slot: Slot, size: int) -> None:
+        """The record takes so much more than its bytes until it has its answer."""
+        slot.held += size
+        self.held_bytes += size
+
     def finish(self, slot: Slot, outcome: Outcome) -> None:
         """The record has its answer; what is held from now on is the answer."""
         size = outcome.size

@@ -13,7 +13,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message, TopicPartition
 from schemas.common import DeadLetterReason, Stage
 from worker.moderation.backpressure import Backpressure
 from worker.moderation.breaker import Breaker
-from worker.moderation.decode import NotAPost, decode
+from worker.moderation.decode import LARGE_POST_BYTES, NotAPost, decode, parsed_bytes
 from worker.moderation.group_view import GroupView
 from worker.moderation.outcome import Headers, OutcomeWriter, pairs
 from worker.moderation.partitions import NOTHING, Outcome, PartitionTrack, Slot, record_bytes
@@ -227,6 +227,8 @@ class Stream:
             if record.value is None:
                 raise NotAPost(Stage.ERASE, DeadLetterReason.NULL_KEY_AND_VALUE, "neither key nor value")
             post = decode(record.value)
+            if len(record.value) > LARGE_POST_BYTES or post.images or post.__pydantic_extra__ or post.context:
+                slot.track.charge(slot, parsed_bytes(record.value, post))
         except NotAPost as why:
             return self._dead_letter(record, slot, received, why)
         track, coordinates = slot.track, slot.coordinates

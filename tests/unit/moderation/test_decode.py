@@ -1,6 +1,7 @@
 """Law 1: what is a post is one, what is none is a dead letter. Law 9: its reason never quotes the content."""
 
 import json
+import tracemalloc
 from contextlib import suppress
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.common import DeadLetterReason, Stage
 from schemas.post import Post
-from worker.moderation.decode import NotAPost, decode
+from worker.moderation.decode import NotAPost, decode, parsed_bytes
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -83,3 +84,31 @@ def test_any_context_is_accepted_and_any_images_decided(content: dict[str, Any])
             decode(value)
     elif "images" not in content:
         assert decode(value).context == content.get("context")
+
+
+def many(item: bytes, count: int = 20_000) -> bytes:
+    return b",".join(item % number if b"%" in item else item for number in range(count))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"post_id": "p", "text": "a", "context": [' + many(b"[]") + b"]}",
+        b'{"post_id": "p", "text": "a", "context": [' + many(b'{"a":1}') + b"]}",
+        b'{"post_id": "p", "text": "a", "context": [' + many(b'{"":[]}') + b"]}",
+        b'{"post_id": "p", "text": "a", "context": [' + many(b'"%x"') + b"]}",
+        b'{"post_id": "p", "text": "a", ' + many(b'"%x":[]') + b"}",
+        b'{"post_id": "p", "images": [' + many(b'{"uri":"s3://bbb/%x"}') + b"]}",
+        b'{"post_id": "p", "images": [' + many(b'{"uri":"s3://bbb/%x","":{}}') + b"]}",
+        '{"post_id": "p", "text": "😀'.encode() + b"a" * 300_000 + b'"}',
+        b'{"post_id": "p", "text": "' + b"a" * 300_000 + b'"}',
+    ],
+    ids=["lists", "dicts", "nested", "strings", "fields", "images", "image fields", "wide", "plain"],
+)
+def test_law_3_what_parsing_takes_is_known(value: bytes) -> None:
+    """JSON of empty lists takes 22 times its bytes: kafka.max_bytes must count what is held, not what came."""
+    tracemalloc.start()
+    post = decode(value)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert 0.85 * held < len(value) + parsed_bytes(value, post) < 3 * held

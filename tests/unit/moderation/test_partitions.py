@@ -74,6 +74,16 @@ def test_law_4_a_closed_partition_owes_nothing() -> None:
     assert leave(track) == []
 
 
+def test_law_3_what_parsing_takes_is_held_until_the_answer() -> None:
+    track = PartitionTrack("posts", 0, 1)
+    slot = track.deliver(0, 10)
+    assert slot is not None
+    track.charge(slot, 500)
+    assert track.held_bytes == 510
+    track.finish(slot, NOTHING)
+    assert track.held_bytes == 0
+
+
 def test_sizes_and_coordinates() -> None:
     erasure = Outcome((("verdicts", b"k", None, []), ("risks", b"k", b"abc", [])))
     assert (NOTHING.size, erasure.size) == (0, 5)
