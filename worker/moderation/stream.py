@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 _POLL_RECORDS = 500
 # With work under way the loop comes round often, so that an outcome does not wait for the end of a long poll.
 _BUSY_POLL_S = 0.005
+# So many posts keep any guard busy (twice what it takes at once, if that is more); beyond them records trickle in, up
+# to kafka.max_posts. More at once would only fall out of the processor's caches.
+_ENOUGH_POSTS = 2048
+_FULL_S = 0.002
 
 
 class Judging(Protocol):
@@ -65,6 +69,8 @@ class Stream:
         self._telemetry = telemetry or Telemetry()
         self.group: GroupView | None = None
         self._breaker = Breaker(settings.breaker)
+        batching = settings.batching
+        self._enough = max(_ENOUGH_POSTS, 2 * batching.in_flight * batching.max_posts)
         self._backpressure = Backpressure(settings.kafka.max_posts, settings.kafka.max_bytes)
         self._skip = {_coordinates(entry) for entry in settings.kafka.skip}
         self._tracks: dict[tuple[str, int], PartitionTrack] = {}
@@ -107,9 +113,16 @@ class Stream:
             self.group.tick(self._tracks.values())
 
     def _poll(self, source: Records) -> list[Message]:
-        busy = self._publisher.unconfirmed or any(track.unfinished for track in self._tracks.values())
+        unfinished = sum(track.unfinished for track in self._tracks.values())
         began = self._clock()
-        messages = source.poll(_POLL_RECORDS, _BUSY_POLL_S if busy else SLICE_S)
+        if unfinished >= self._enough:
+            # The judging thread has its hands full: leave it Python's lock. One record is asked for all the same, since
+            # this serves rebalances; pausing would throw prefetched records away, to be fetched again and again.
+            time.sleep(_FULL_S)
+            messages = source.poll(1, 0)
+        else:
+            busy = unfinished or self._publisher.unconfirmed
+            messages = source.poll(_POLL_RECORDS, _BUSY_POLL_S if busy else SLICE_S)
         if messages:
             self._telemetry.consumed += len(messages)
             self._telemetry.poll_duration(self._clock() - began)
@@ -243,7 +256,9 @@ class Stream:
         self._telemetry.dead_letters[why.stage.value, why.reason.value] += 1
         if record.headers and self._telemetry.tracer is not None:
             self._telemetry.tracer.refused(record.pairs, slot.coordinates, received, why.reason.value)
-        return self._writer.dead_letter(slot.coordinates, record.key, record.value, record.headers, why)
+        outcome = self._writer.dead_letter(slot.coordinates, record.key, record.value, record.headers, why)
+        outcome.failure = slot.coordinates not in self._skip  # the operator knows of it: no news for the breaker
+        return outcome
 
     def _collect(self) -> None:
         judged = 0
