@@ -105,7 +105,11 @@ class KafkaSettings(Section):
     )
     max_posts: int = Field(20_000, ge=2, description="Posts held, from receipt to confirmed commit.")
     max_bytes: int = Field(256 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of posts and outcomes held.")
-    skip: tuple[str, ...] = Field((), description='Poison by hand: ["topic:partition:offset"] becomes undetermined.')
+    skip: tuple[str, ...] = Field(
+        (),
+        description='Poison by hand: the post ["topic:partition:offset"] becomes undetermined; '
+        "what is no post stays a dead letter, which the breaker does not count.",
+    )
 
     @field_validator("client", "consumer", "producer", mode="before")
     @classmethod

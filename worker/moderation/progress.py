@@ -36,7 +36,8 @@ class Progress:
             self._alarmed.add("breaker")
             log.error(
                 "intake is paused: %s. Nothing beyond is published or committed. Look at dead letters and guard, "
-                "then raise the limit, or name the records in kafka.skip, and restart",
+                "then raise the limit, or name the records in kafka.skip (a post becomes undetermined, what is no post "
+                "a dead letter that no longer counts), and restart",
                 tripped,
             )
         if due:

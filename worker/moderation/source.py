@@ -14,6 +14,9 @@ from worker.moderation.starts import StartOffsets
 
 log = logging.getLogger(__name__)
 
+# What a record that unpacks above the client's limit looks like, and one that does not fit a fetch.
+_UNREADABLE = frozenset({KafkaError._BAD_COMPRESSION, KafkaError._BAD_MSG, KafkaError.MSG_SIZE_TOO_LARGE})
+
 # Said once a partition and never again, so a worker that only warned would stand still for ever.
 _FORBIDDEN = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED})
 
@@ -76,6 +79,7 @@ class Source:
         self._consumer = Consumer(config)
         self._starts = starts
         self._listener = listener
+        self._unreadable: dict[tuple[str, int], str] = {}
         self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     @property
@@ -86,7 +90,7 @@ class Source:
     @property
     def stopped(self) -> Mapping[tuple[str, int], str]:
         """Partitions that stand still until the operator decides, and why."""
-        return self._starts.stopped
+        return {**self._starts.stopped, **self._unreadable} if self._unreadable else self._starts.stopped
 
     def poll(self, count: int, timeout_s: float) -> list[Message]:
         """Up to count records; serves rebalances. Errors of partitions are dealt with here."""
@@ -97,6 +101,9 @@ class Source:
                 records.append(message)
             else:
                 self._on_error(message, error)
+        if self._unreadable:
+            for message in records:
+                self._unreadable.pop((message.topic() or "", message.partition() or 0), None)
         for start in self._starts.found(self._consumer):
             # A seek is refused while the fetcher has no offset at all.
             self._consumer.incremental_unassign([TopicPartition(start.topic, start.partition)])
@@ -136,11 +143,14 @@ class Source:
     def _forget(self, partitions: list[TopicPartition]) -> None:
         for partition in partitions:
             self._starts.forget((partition.topic, partition.partition))
+            self._unreadable.pop((partition.topic, partition.partition), None)
 
     def _on_error(self, message: Message, error: KafkaError) -> None:
         topic, partition = message.topic(), message.partition()
         if error.code() == KafkaError._AUTO_OFFSET_RESET and topic is not None and partition is not None:
             self._starts.want((topic, partition))
+        elif error.code() in _UNREADABLE and topic is not None and partition is not None:
+            self._note_unreadable((topic, partition), message.offset(), error)
         elif error.code() in _FORBIDDEN:
             raise ConfigurationError(
                 f"the broker refuses us the posts: {error.str()}. Grant the principal READ on the posts topic "
@@ -150,3 +160,15 @@ class Source:
             raise KafkaException(error)
         else:
             log.warning("consumer: %s", error.str())
+
+    def _note_unreadable(self, partition: tuple[str, int], offset: int | None, error: KafkaError) -> None:
+        """Said once, and again with each status line: the client tries twice a second for ever."""
+        if partition in self._unreadable:
+            return
+        what = (
+            f"{partition[0]}[{partition[1]}] cannot be read on from offset {offset}: {error.str()}. If a record there "
+            "is larger once unpacked than receive.message.max.bytes, raise it in kafka.consumer (and above "
+            "fetch.message.max.bytes and fetch.max.bytes by 512) and restart; docs/delivery.md"
+        )
+        self._unreadable[partition] = what
+        log.error("stopped: %s", what)
