@@ -7,9 +7,11 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from worker.moderation.abandonable import AbandonableCall
 from worker.moderation.partitions import PartitionTrack, Slot
 from worker.moderation.publisher import SLICE_S, confirm, next_offsets, produce, take_back
 from worker.settings import KafkaSettings
@@ -42,6 +44,7 @@ class AtLeastOncePublisher:
         self._last_commit = 0.0
         self._not_before = 0.0
         self._committing = False
+        self._leaving = AbandonableCall("last commit")
 
     def attach(self, consumer: Consumer) -> None:
         """The consumer that commits."""
@@ -106,15 +109,25 @@ class AtLeastOncePublisher:
                 return
         mine = [slot for slot in self._sent if id(slot.track) in wanted]
         if mine and not self._failures and self._consumer is not None:
-            try:
-                self._last_commit = self._clock()
-                self._consumer.commit(offsets=next_offsets(mine), asynchronous=False)
-            except KafkaException as error:
-                log.warning("not committed before the partition left: %s", error.args[0].str())
+            if not self._committed_by(deadline, partial(self._consumer.commit, offsets=next_offsets(mine))):
                 return
             confirm(mine, self._telemetry)
             self._committed()
             self._sent = [slot for slot in self._sent if id(slot.track) not in wanted]
+
+    def _committed_by(self, deadline: float, commit: Callable[..., object]) -> bool:
+        """Whether a synchronous commit came through in time. The client would wait a minute for a dead coordinator, and
+        the group would take all partitions away; what is not committed the next owner publishes with the same ids."""
+        began = self._last_commit = self._clock()
+        self._leaving.start(partial(commit, asynchronous=False))
+        try:
+            if self._leaving.finished(max(0.0, deadline - began)):
+                return True
+            self._leaving.abandon()
+            log.warning("not committed before the partition left: no answer in time")
+        except KafkaException as error:
+            log.warning("not committed before the partition left: %s", error.args[0].str())
+        return False
 
     def step_producer(self) -> None:
         """Publish and serve deliveries only."""

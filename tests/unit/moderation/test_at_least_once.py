@@ -1,5 +1,7 @@
 """Law 2 on a broker without transactions: offsets are never committed before the outcomes are there."""
 
+import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -180,6 +182,33 @@ def test_finish_commits_its_own_partitions_before_it_returns(bench: Bench) -> No
     bench.producer.arrive()
     bench.publisher.finish([bench.track], bench.clock() + 0.5)
     assert bench.consumer.committing == [([TopicPartition("posts", 0, 1)], False)]
+
+
+def test_finish_leaves_a_commit_behind_that_is_not_answered(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is confirmed; the next partition to leave has a call of its own."""
+    bench.add(0)
+    bench.step()
+    bench.producer.arrive()
+    answer = threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.consumer, "commit", lambda **_arguments: answer.wait(30))
+        began = time.monotonic()
+        bench.publisher.finish([bench.track], bench.clock() + 0.2)
+        assert 0.2 <= time.monotonic() - began < 5
+    assert bench.publisher.unconfirmed == 1
+    bench.publisher.finish([bench.track], bench.clock() + 5)
+    assert bench.consumer.committing == [([TopicPartition("posts", 0, 1)], False)]
+    assert bench.publisher.unconfirmed == 0
+    answer.set()
+
+
+def test_finish_survives_a_refused_commit(bench: Bench) -> None:
+    bench.add(0)
+    bench.step()
+    bench.producer.arrive()
+    bench.consumer.script.append(failure())
+    bench.publisher.finish([bench.track], bench.clock() + 0.5)
+    assert bench.publisher.unconfirmed == 1
 
 
 def test_finish_commits_nothing_undelivered_and_keeps_its_deadline(bench: Bench) -> None:
