@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from schemas.verdict import Verdict
-from tests.support.pictures import animation, gif, jpeg, png_bomb
+from tests.support.pictures import animation, gif, gif_with_red, jpeg, png_bomb
 from tests.support.s3_server import S3Server
 from tests.support.streams import StreamUnderTest
 
@@ -62,3 +62,29 @@ def test_laws_1_and_8_pictures_of_every_kind(plain_stream: StreamUnderTest, s3: 
     verdict = Verdict.model_validate(found.by_post()["long.gif"])
     assert verdict.coverage.frames > verdict.coverage.frames_judged > 0
     assert found.by_post()["unsafe-text"]["action"] == "remove"
+
+
+@pytest.mark.timeout(240)
+def test_law_1_harm_in_one_frame_of_ten_thousand_is_never_safe(
+    plain_stream: StreamUnderTest, s3: S3Server, bucket: str
+) -> None:
+    """Sampled, it is unsafe; between the samples it was not looked at, and what was not looked at is not safe."""
+    for frame in (0, 8571, 9000, 9999):
+        s3.client().put_object(Bucket=bucket, Key=f"{frame}.gif", Body=gif_with_red(frame))
+    s3.client().put_object(Bucket=bucket, Key="short.gif", Body=gif_with_red(5, 8))
+    plain_stream.environment = s3.environment
+    names = ("0", "8571", "9000", "9999", "short")
+    plain_stream.send(*(_post(name, f"s3://{bucket}/{name}.gif") for name in names))
+    with plain_stream.worker(objects={"endpoint_url": s3.endpoint_url, "buckets": [bucket]}) as worker:
+        found = plain_stream.answers(len(names), 120)
+        assert worker.terminate() == 0
+    said = {post: (verdict["outcome"], verdict["reason"]) for post, verdict in found.by_post().items()}
+    assert said == {
+        "0": ("unsafe", "frames_skipped"),
+        "8571": ("unsafe", "frames_skipped"),
+        "9000": ("undetermined", "frames_skipped"),
+        "9999": ("unsafe", "frames_skipped"),
+        "short": ("unsafe", None),
+    }
+    coverage = Verdict.model_validate(found.by_post()["9000"]).coverage
+    assert (coverage.frames, coverage.frames_judged) == (10_000, 8)

@@ -2,6 +2,7 @@
 
 `[guard] engine = "tests.support.guards:scripted"`, `[guard.settings]` as in Script.
 Text with `unsafe:CODE` is unsafe of that code, `novel:NAME` is a novel risk, anything else is safe.
+A picture whose first pixel is red is as text with `unsafe:C3S1`.
 `guard:raise` fails its batch, `guard:hang` never answers, `guard:kill` ends the process as a crash of the engine would.
 """
 
@@ -22,10 +23,12 @@ from proguard_core.guards.protocol import (
     GuardRequest,
     GuardUnavailable,
     Judgement,
+    Picture,
 )
 from proguard_core.policy.policy import Policy
 from schemas.common import CategoryKind, Outcome
 
+RED = (255, 0, 0)
 _SAFE = Judgement(Outcome.SAFE, request=Outcome.SAFE)
 _KNOWN = re.compile(r"unsafe:(C\d+(?:S\d+)?)")
 _NOVEL = re.compile(r"novel:([a-z ]+)")
@@ -61,7 +64,7 @@ class ScriptedGuard:
         """As the texts say."""
         self._check_up()
         await self._be_in_trouble()
-        texts = [f"{request.text} {request.response or ''}" for request in requests]
+        texts = [f"{request.text} {request.response or ''}{_shown(request.picture)}" for request in requests]
         if any("guard:kill" in text for text in texts):
             os.kill(os.getpid(), signal.SIGKILL)
         if any("guard:hang" in text for text in texts):
@@ -117,6 +120,10 @@ class ScriptedGuard:
 def scripted(options: GuardOptions, _policy: Policy) -> ScriptedGuard:
     """The factory."""
     return ScriptedGuard(options)
+
+
+def _shown(picture: Picture | None) -> str:
+    return " unsafe:C3S1" if picture is not None and picture.image.getpixel((0, 0)) == RED else ""
 
 
 def _judgement(text: str) -> Judgement:

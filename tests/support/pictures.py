@@ -42,6 +42,13 @@ def gif(colours: Sequence[int], size: tuple[int, int] = (8, 8)) -> bytes:
     return encoded(images[0], "GIF", save_all=True, append_images=images[1:], duration=20, optimize=False)
 
 
+def gif_with_red(red: int, frames: int = 10_000, size: tuple[int, int] = (8, 8)) -> bytes:
+    """A GIF of grey frames, one of them red."""
+    images = [Image.new("RGB", size, (index % 251,) * 3) for index in range(frames)]
+    images[red] = Image.new("RGB", size, "red")
+    return encoded(images[0], "GIF", save_all=True, append_images=images[1:], duration=20, optimize=False)
+
+
 def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
