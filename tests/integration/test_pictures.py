@@ -1,5 +1,6 @@
 """Pictures through the whole worker, from a real S3 to the verdict: what could not be seen is never safe."""
 
+import time
 from typing import Any
 
 import pytest
@@ -88,3 +89,43 @@ def test_law_1_harm_in_one_frame_of_ten_thousand_is_never_safe(
     }
     coverage = Verdict.model_validate(found.by_post()["9000"]).coverage
     assert (coverage.frames, coverage.frames_judged) == (10_000, 8)
+
+
+def test_law_5_a_picture_that_s3_does_not_let_us_read(plain_stream: StreamUnderTest, s3: S3Server, bucket: str) -> None:
+    """A real 403: its post alone is undetermined. Behind it S3 does not say whether there is anything."""
+    for name in ("open/a.jpg", "closed/a.jpg"):
+        s3.client().put_object(Bucket=bucket, Key=name, Body=jpeg())
+    plain_stream.environment = s3.reader_environment
+    plain_stream.send(
+        *(_post(name, f"s3://{bucket}/{name}.jpg") for name in ("open/a", "closed/a", "open/b", "closed/b")),
+        _post("unsafe", f"s3://{bucket}/closed/a.jpg", text="unsafe:C3S1"),
+    )
+    with plain_stream.worker(objects={"endpoint_url": s3.endpoint_url, "buckets": [bucket]}) as worker:
+        found = plain_stream.answers(5, 60)
+        assert worker.terminate() == 0
+    said = {post: (verdict["outcome"], verdict["reason"]) for post, verdict in found.by_post().items()}
+    assert said == {
+        "open/a": ("safe", None),
+        "closed/a": ("undetermined", "image_forbidden"),
+        "open/b": ("undetermined", "image_missing"),
+        "closed/b": ("undetermined", "image_forbidden"),
+        "unsafe": ("unsafe", "image_forbidden"),
+    }
+    assert found.dead_letters == []
+
+
+def test_law_5_keys_that_may_read_nothing_are_waited_for(
+    plain_stream: StreamUnderTest, s3: S3Server, bucket: str
+) -> None:
+    """AccessDenied in a row is a lost right, not lost pictures: no more verdicts than the run before it shows."""
+    for number in range(30):
+        s3.client().put_object(Bucket=bucket, Key=f"closed/{number}.jpg", Body=jpeg())
+    plain_stream.environment = s3.reader_environment
+    plain_stream.send(*(_post(str(number), f"s3://{bucket}/closed/{number}.jpg") for number in range(30)))
+    objects = {"endpoint_url": s3.endpoint_url, "buckets": [bucket], "forbidden_run": 10}
+    worker = plain_stream.worker(objects=objects)
+    with worker:
+        worker.wait_for_log("is down, waiting")
+        time.sleep(3)
+        assert len(plain_stream.found().verdicts) < 10
+        worker.terminate()

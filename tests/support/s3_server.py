@@ -1,5 +1,6 @@
 """A real S3 server (SeaweedFS) on 127.0.0.1 that can be stopped, suspended and started again on the same port."""
 
+import json
 import signal
 import sys
 import time
@@ -27,6 +28,8 @@ class S3Server:
 
     access_key = "tests-access-key"
     secret_key = "tests-secret-key"
+    reader_key = "tests-reader-key"
+    reader_secret = "tests-reader-secret"
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -46,6 +49,15 @@ class S3Server:
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_REGION": REGION,
+        }
+
+    @property
+    def reader_environment(self) -> dict[str, str]:
+        """AWS_* variables of somebody who may list buckets and read what lies under open/, and nothing else."""
+        return {
+            **self.environment,
+            "AWS_ACCESS_KEY_ID": self.reader_key,
+            "AWS_SECRET_ACCESS_KEY": self.reader_secret,
         }
 
     def client(self) -> "S3Client":
@@ -68,6 +80,7 @@ class S3Server:
         command = [str(Path(sys.executable).with_name("weed")), "mini", f"-dir={self.directory}", "-webdav=false"]
         command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-admin.ui=false", "-master.telemetry=false"]
         command += [f"-{name}.port={port}" for name, port in self._ports.items()]
+        command.append(f"-s3.config={self._identities()}")
         # HOME too is the test's: the server keeps nothing of this machine, and no AWS_* of it gets in.
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.directory), **self.environment}
         self._child = start_server(command, self._log, environment)
@@ -89,6 +102,16 @@ class S3Server:
     def resume(self) -> None:
         """SIGCONT after suspend()."""
         self._running().process.send_signal(signal.SIGCONT)
+
+    def _identities(self) -> Path:
+        """Who may do what, as SeaweedFS reads it."""
+        identities = [
+            _identity("owner", self.access_key, self.secret_key, "Admin", "Read", "Write", "List", "Tagging"),
+            _identity("reader", self.reader_key, self.reader_secret, "Read:*/open/*", "List"),
+        ]
+        path = self.directory.with_name(self.directory.name + ".identities.json")
+        path.write_text(json.dumps({"identities": identities}))
+        return path
 
     @property
     def _log(self) -> Path:
@@ -121,3 +144,7 @@ class S3Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _identity(name: str, key: str, secret: str, *actions: str) -> dict[str, object]:
+    return {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": list(actions)}
