@@ -97,6 +97,11 @@ class PartitionTrack:
         """Topic and partition."""
         return self.topic, self.partition
 
+    @property
+    def begun(self) -> bool:
+        """Whether it is known where reading began: a record came, or the place of the first was decided."""
+        return self.last_delivered > _NONE_YET
+
     def deliver(self, offset: int, size: int) -> Slot | None:
         """A place for a record just received; None for one received before (a fetch repeated after a pause)."""
         if offset <= self.last_delivered:

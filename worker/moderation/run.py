@@ -1,5 +1,6 @@
 """`proguard moderate`: puts the parts together and runs until a signal."""
 
+import functools
 import gc
 import logging
 import signal
@@ -21,6 +22,7 @@ from worker.moderation import startup
 from worker.moderation.at_least_once import AtLeastOncePublisher
 from worker.moderation.client_config import OUTCOME_ENVELOPE_BYTES, admin_config, consumer_config, producer_config
 from worker.moderation.fetch import Fetcher
+from worker.moderation.group_offsets import GroupOffsets
 from worker.moderation.group_view import GroupView
 from worker.moderation.judge import Judge
 from worker.moderation.judging import Delivery, JudgingThread
@@ -222,10 +224,11 @@ def _moderate(
     config = consumer_config(settings)
     if isinstance(publisher, AtLeastOncePublisher):
         config["on_commit"] = publisher.on_commit
-    starts = StartOffsets(lambda: AdminClient(admin_config(settings)), settings.kafka)
+    make_admin = functools.cache(lambda: AdminClient(admin_config(settings)))
+    starts = StartOffsets(make_admin, settings.kafka)
     source = Source(config, settings.topics.posts, starts, stream)
     publisher.attach(source.consumer)
-    stream.group = GroupView(source.consumer, telemetry.health)
+    stream.group = GroupView(source.consumer, telemetry.health, GroupOffsets(make_admin, settings.kafka.group_id))
     observation.publisher, observation.stream, observation.source = publisher, stream, source
     telemetry.health.started = True
     stop.forward(stream.stop)

@@ -171,8 +171,8 @@ BYTES_HELD = Metric("proguard.posts.held.size", _SUM, "By", (), "Bytes of posts 
 UNCONFIRMED = Metric("proguard.posts.unconfirmed", _SUM, "{post}", (), "Posts answered whose commit is not confirmed.")
 LAG = Metric(
     "proguard.consumer.lag", _GAUGE, "{record}", (DESTINATION, PARTITION, GROUP),
-    "Records of an assigned partition not received yet, from its first record here on. The end is the one that a "
-    "fetch heard of: it stands still while the partition is paused.",
+    "Records of an assigned partition not received yet, up to the end of what is committed. The broker is asked once a "
+    "second, while the partition is paused too.",
 )  # fmt: skip
 RECEIPT_AGE = Metric(
     "proguard.receipt.age", _HISTOGRAM, "s", (), "How old the first record of a poll was, by its timestamp.",
