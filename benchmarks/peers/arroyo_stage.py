@@ -26,7 +26,8 @@ def judge(message: Message[KafkaPayload]) -> KafkaPayload:
 
 producer = KafkaProducer(
     build_kafka_configuration(
-        {"linger.ms": 5, "compression.type": SETTINGS["compression"]}, bootstrap_servers=[SETTINGS["bootstrap_servers"]]
+        {"linger.ms": 50, "compression.type": SETTINGS["compression"]},
+        bootstrap_servers=[SETTINGS["bootstrap_servers"]],
     )
 )
 

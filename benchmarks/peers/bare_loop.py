@@ -24,7 +24,7 @@ producer = Producer(
     {
         "bootstrap.servers": SETTINGS["bootstrap_servers"],
         "transactional.id": SETTINGS["group"],
-        "linger.ms": 5,
+        "linger.ms": 50,
         "compression.type": SETTINGS["compression"],
     }
 )

@@ -14,7 +14,7 @@ app = Application(
     auto_offset_reset="earliest",
     processing_guarantee="exactly-once",
     commit_interval=SETTINGS["commit_interval_s"],
-    producer_extra_config={"linger.ms": 5, "compression.type": SETTINGS["compression"]},
+    producer_extra_config={"linger.ms": 50, "compression.type": SETTINGS["compression"]},
     auto_create_topics=False,
     use_changelog_topics=False,
 )

@@ -35,8 +35,8 @@ PRODUCER_MAX_MESSAGES = 100_000
 # What librdkafka allows at most, and its own batch size: the broker's limits decide, on packed sizes.
 LARGEST_MESSAGE_BYTES = 1_000_000_000
 LARGEST_BATCH_BYTES = 1_000_000
-# Long enough to fill a batch from the outcomes of one transaction, short beside its 100 ms.
-LINGER_MS = 5
+# A commit sends what lingers at once, so batches may fill until then. Without transactions each one is waited for.
+LINGER_MS = {"exactly-once": 50, "at-least-once": 5}
 
 # With KIP-848 the broker decides these; librdkafka refuses a client that sets them.
 _CLASSIC_ONLY_KEYS = (
@@ -148,7 +148,7 @@ def producer_config(
     """
     kafka = settings.kafka
     config: ClientConfig = {
-        "linger.ms": LINGER_MS,
+        "linger.ms": LINGER_MS[kafka.delivery],
         # A broker limits what is packed, librdkafka what is not: a dead letter must pack as well as its post did.
         "compression.type": "zstd",
         "message.max.bytes": LARGEST_MESSAGE_BYTES,

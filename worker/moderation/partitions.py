@@ -5,7 +5,7 @@ All of this is touched by the stream's thread alone.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -91,6 +91,11 @@ class PartitionTrack:
     held_bytes: int = 0
     last_delivered: int = _NONE_YET
     _slots: deque[Slot] = field(default_factory=deque)
+    is_closed: Callable[[], bool] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # One for all posts of the partition, who ask it many times from the other thread.
+        self.is_closed = lambda: self.closed
 
     @property
     def key(self) -> tuple[str, int]:

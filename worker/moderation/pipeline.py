@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from proguard_core.guards.protocol import Judgement
+from proguard_core.guards.protocol import NO_CATEGORY, Judgement
 from proguard_core.policy.policy import Policy
 from proguard_core.questions import Assessment, Plan, Question, SeenImage, combine, follow_up, plan
 from schemas.common import Outcome as Label
@@ -272,7 +272,7 @@ class Pipeline:
         further = [
             _Asked(asked.work, question, planned=False)
             for asked, judgement in zip(batch, judgements, strict=True)
-            if (question := follow_up(asked.question, judgement)) is not None
+            if judgement.category is not NO_CATEGORY and (question := follow_up(asked.question, judgement)) is not None
         ]
         if further:
             judgements += await self._judge.judge([asked.question.request for asked in further])

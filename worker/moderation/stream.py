@@ -31,7 +31,7 @@ _POLL_RECORDS = 500
 _BUSY_POLL_S = 0.005
 # So many posts keep any guard busy (twice what it takes at once, if that is more); beyond them records trickle in, up
 # to kafka.max_posts. More at once would only fall out of the processor's caches.
-_ENOUGH_POSTS = 2048
+_ENOUGH_POSTS = 512
 _FULL_S = 0.002
 
 
@@ -245,7 +245,7 @@ class Stream:
         except NotAPost as why:
             return self._dead_letter(record, slot, received, why)
         track, coordinates = slot.track, slot.coordinates
-        work = Work(slot, coordinates, post, record.headers, received, lambda: track.closed, coordinates in self._skip)
+        work = Work(slot, coordinates, post, record.headers, received, track.is_closed, coordinates in self._skip)
         if record.headers and self._telemetry.tracer is not None:
             work.trace = self._telemetry.tracer.receive(record.pairs, coordinates, received)
         works.append(work)
