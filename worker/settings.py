@@ -212,10 +212,8 @@ class ObjectSettings(Section):
     @field_validator("formats")
     @classmethod
     def _known(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [name for name in formats if name not in PICTURE_FORMATS]:
-            raise ValueError(f"{', '.join(map(repr, unknown))} is none of {', '.join(PICTURE_FORMATS)}")
-        if not formats:
-            raise ValueError(f"must name one of {', '.join(PICTURE_FORMATS)}")
+        if not formats or set(formats) - set(PICTURE_FORMATS):
+            raise ValueError(f"must be some of {', '.join(PICTURE_FORMATS)}")
         return formats
 
     @field_validator("endpoint_url")
