@@ -84,7 +84,7 @@ class Plan:
 
     def markers(self, interval_s: float) -> float:
         touched = 1 - (1 - 1 / self.outcome_partitions) ** self.posts_in_one(interval_s)
-        return self.transactions(interval_s) * (self.outcome_partitions * touched + 1)
+        return float(self.transactions(interval_s) * (self.outcome_partitions * touched + 1))
 
     def stored_gb(self, days: float, record_bytes: float) -> float:
         return self.posts_per_hour * _DAY_H * days * record_bytes * number("R") / 1e9
@@ -106,7 +106,7 @@ def check(found: dict[str, list[str]], expected: dict[str, list[float]]) -> None
 
 
 def test_gpus_and_partitions() -> None:
-    expected = {
+    expected: dict[str, list[float]] = {
         "posts/s, mean": [plan.mean for plan in PLANS],
         "posts/s, peak": [plan.peak for plan in PLANS],
         "GPUs busy": [plan.gpus_busy() for plan in PLANS],
