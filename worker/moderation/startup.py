@@ -146,7 +146,9 @@ def _report(settings: Settings, admin: AdminClient, states: list[topics.TopicSta
         errors += topics.errors_of(state, largest)
         warnings += topics.warnings_of(state)
     if any(state.described for state in states):
-        errors += _group_errors(admin, settings.kafka.group_id)
+        if not may_read_group(admin, settings.kafka.group_id):
+            lacking = "(kafka.group_id): the principal lacks READ; grant it on this group"
+            errors.append(f"group {settings.kafka.group_id} {lacking}")
     else:
         warnings = ["the broker does not describe its topics: their size limits and our rights are not checked"]
     for lasting, message in object_problems(settings):
@@ -160,8 +162,8 @@ def _skip_errors(settings: Settings) -> list[str]:
     return [f"kafka.skip: {entry!r} is not of the posts topic {posts}" for entry in foreign]
 
 
-def _group_errors(admin: AdminClient, group: str) -> list[str]:
-    lacking = f"group {group} (kafka.group_id): the principal lacks READ; grant it on this group"
+def may_read_group(admin: AdminClient, group: str) -> bool:
+    """Whether the principal has READ on the group, existing or not; True where the broker does not say."""
     for _attempt in range(_GROUP_ATTEMPTS):
         future = admin.describe_consumer_groups(
             [group], include_authorized_operations=True, request_timeout=_REQUEST_S
@@ -173,9 +175,9 @@ def _group_errors(admin: AdminClient, group: str) -> list[str]:
             if code in _COORDINATOR_BUSY:
                 time.sleep(_PAUSE_S)
                 continue
-            return [lacking] if code == KafkaError.GROUP_AUTHORIZATION_FAILED else []
-        return [] if operations is None or AclOperation.READ in operations else [lacking]
-    return []
+            return bool(code != KafkaError.GROUP_AUTHORIZATION_FAILED)
+        return operations is None or AclOperation.READ in operations
+    return True
 
 
 def object_problems(settings: Settings) -> list[tuple[bool, str]]:

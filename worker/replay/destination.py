@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from worker import topics
 from worker.errors import ConfigurationError, WorkerError
+from worker.moderation.startup import may_read_group
 from worker.settings import Settings
 
 DEFAULT_SUFFIX = ".replay"
@@ -54,6 +55,10 @@ def prepare(admin: AdminClient, live: Settings, replay: Settings, *, create: boo
         raise WorkerError(f"the broker does not answer: {topics.text_of(error)}") from None
     largest = topics.posts_max_bytes(states)
     errors = _errors(states, largest)
+    # Asked now: the client that reads the group's offsets waits in vain for a refusal.
+    if any(state.described for state in states) and not may_read_group(admin, group_of(replay)):
+        group = replay.kafka.group_id
+        errors.append(f"groups that begin with {group}: the principal lacks READ; grant it, with the pattern prefixed")
     if errors:
         raise ConfigurationError("\n".join(errors))
     return largest
