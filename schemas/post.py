@@ -12,6 +12,7 @@ from schemas.common import Identifier, Modality, Timestamp, Version
 _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)", re.DOTALL)
 _URI_SCHEMA = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[\s\S]+$"
 _MAX_KEY_BYTES = 1024
+_TEXT = Modality.TEXT  # asked for every post, and enumerations are slow to ask
 
 NO_CONTENT = "no_content"
 _CONTENT_SCHEMA: JsonDict = {
@@ -95,5 +96,5 @@ class Post(BaseModel):
     def modality(self) -> Modality:
         """Text, picture, or both."""
         if not self.images:
-            return Modality.TEXT
+            return _TEXT
         return Modality.TEXT_IMAGE if self.text or self.response else Modality.IMAGE

@@ -7,6 +7,8 @@ from schemas.common import Action, CategoryKind, Outcome
 
 MINORS = "C11S1"
 SEXUAL = "C11"
+# Asking an enumeration for a member is slow, and this is asked for every post.
+_SAFE, _ALLOW = Outcome.SAFE, Action.ALLOW
 
 
 def concerns_minors(kind: CategoryKind, code: str | None, nearest: str | None) -> bool:
@@ -59,8 +61,8 @@ class Policy:
 
     def action(self, outcome: Outcome, kind: CategoryKind, code: str | None, nearest: str | None = None) -> Action:
         """What to do with a post judged so. Minors are always escalated, whatever the policy says."""
-        if outcome is Outcome.SAFE:
-            return Action.ALLOW
+        if outcome is _SAFE:
+            return _ALLOW
         if code == MINORS or (kind is CategoryKind.NOVEL and nearest == MINORS):
             return Action.ESCALATE
         if outcome is Outcome.UNDETERMINED:

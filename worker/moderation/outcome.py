@@ -32,6 +32,8 @@ Headers = dict[str, str | bytes | None] | list[tuple[str, str | bytes | None]] |
 HIT_OVERHEAD_BYTES = 64 * 1024
 # Our headers without the post_id: names, type, source, times and trace; topic names are at most 249 characters.
 _HEADERS_BYTES = 400
+# Asking an enumeration for a member costs more than a dictionary look-up, for every post.
+_UNSAFE, _UNDETERMINED, _NOVEL, _NONE = Label.UNSAFE, Label.UNDETERMINED, CategoryKind.NOVEL, CategoryKind.NONE.value
 
 
 @dataclass(slots=True)
@@ -75,7 +77,7 @@ class OutcomeWriter:
         value = orjson.dumps(verdict)
         records: list[OutcomeRecord] = [(self._topics.verdicts, key, value, common)]
         category = judged.assessment.category
-        unsafe_novel = judged.assessment.outcome is Label.UNSAFE and category.kind is CategoryKind.NOVEL
+        unsafe_novel = judged.assessment.outcome is _UNSAFE and category.kind is _NOVEL
         if unsafe_novel and not concerns_minors(category.kind, category.code, category.nearest):
             risk = self._risk(identity, verdict, category)
             hit_headers = self._headers(cloudevents.RETRAINING_HIT_TYPE, identity, judged, topic, now, headers)
@@ -83,7 +85,7 @@ class OutcomeWriter:
             records.append((self._topics.risks, key, orjson.dumps(risk), risk_headers))
             records.append((self._topics.retraining, key, self._hit(risk, judged.post), hit_headers))
         reason = judged.assessment.reason
-        failure = judged.assessment.outcome is Label.UNDETERMINED and reason is not None and reason.is_failure
+        failure = reason is not None and judged.assessment.outcome is _UNDETERMINED and reason.is_failure
         kind = verdict["outcome"], _counted_category(category), verdict["action"], verdict["modality"]
         # The key is also a header; counting eight headers a post would cost more than the rest of the bookkeeping.
         weight = len(value) + 2 * len(key) + _HEADERS_BYTES if len(records) == 1 else None
@@ -216,6 +218,8 @@ def _coverage(coverage: Coverage) -> dict[str, int]:
 
 def _counted_category(category: Category) -> str:
     """The policy's code of a known risk, the kind of any other: a guard's own names are no label."""
+    if category is NO_CATEGORY:
+        return _NONE
     if category.kind is CategoryKind.KNOWN and category.code is not None:
         return category.code
     return category.kind._value_
@@ -251,13 +255,15 @@ def _cut(text: str, characters: int) -> str:
     return clean if len(clean) <= characters else clean[: characters - 1] + "…"
 
 
-_second = (0, "")
+_formatted = (0, "")
 
 
 def _now() -> str:
-    """The wall clock, RFC 3339 in UTC with milliseconds. Formatting the second anew for every post would cost more."""
-    global _second
-    second, nanoseconds = divmod(time_ns(), 1_000_000_000)
-    if second != _second[0]:
-        _second = (second, datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S"))
-    return f"{_second[1]}.{nanoseconds // 1_000_000:03d}Z"
+    """The wall clock, RFC 3339 in UTC with milliseconds; the posts of a batch mostly share one."""
+    global _formatted
+    millisecond = time_ns() // 1_000_000
+    if millisecond != _formatted[0]:
+        second, rest = divmod(millisecond, 1000)
+        day = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        _formatted = (millisecond, f"{day}.{rest:03d}Z")
+    return _formatted[1]

@@ -6,7 +6,7 @@ No call in here waits for inference, and none blocks longer than a slice, so tha
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message, TopicPartition
 
@@ -31,7 +31,7 @@ _POLL_RECORDS = 500
 _BUSY_POLL_S = 0.005
 # So many posts keep any guard busy (twice what it takes at once, if that is more); beyond them records trickle in, up
 # to kafka.max_posts. More at once would only fall out of the processor's caches.
-_ENOUGH_POSTS = 512
+_ENOUGH_POSTS = 1024
 _FULL_S = 0.002
 
 
@@ -218,7 +218,7 @@ class Stream:
             offset = message.offset()
             if track is None or offset is None:
                 continue
-            record = _record(message)
+            record = _Record(message)
             slot = track.deliver(
                 offset, record_bytes(record.key, record.value, record.pairs if record.headers else None)
             )
@@ -293,21 +293,20 @@ class Stream:
             source.resume([TopicPartition(*track.key) for track in resume])
 
 
-class _Record(NamedTuple):
+class _Record:
     """What a message holds, asked of the client once."""
 
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
+    __slots__ = ("headers", "key", "value")
+
+    def __init__(self, message: Message) -> None:
+        self.key = _bytes(message.key())
+        self.value = _bytes(message.value())
+        self.headers = _headers(message)
 
     @property
     def pairs(self) -> list[tuple[str, str | bytes | None]]:
         """The headers in order."""
         return pairs(self.headers)
-
-
-def _record(message: Message) -> _Record:
-    return _Record(_bytes(message.key()), _bytes(message.value()), _headers(message))
 
 
 def _headers(message: Message) -> Headers:

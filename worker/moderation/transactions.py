@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 _FENCES_WITHIN_S = 60.0
 _ABORT_PAUSE_S = 0.1
+# How long one look at a commit under way may take: posts are admitted and outcomes collected in between.
+_WAIT_S = 0.005
 _FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 _FORBIDDEN = frozenset(
@@ -231,7 +233,7 @@ class TransactionalPublisher:
 
     def _await_offsets(self) -> bool:
         """librdkafka may wait for a group coordinator that is gone without regard to the timeout (its issue 5511)."""
-        if self._sending.finished(SLICE_S):
+        if self._sending.finished(_WAIT_S):
             self.state = State.COMMITTING
             return True
         if self._clock() - self._sending_since >= self._settings.transaction_timeout_ms / 1000:
@@ -239,7 +241,7 @@ class TransactionalPublisher:
         return False
 
     def _commit(self) -> bool:
-        self._producer.commit_transaction(SLICE_S)
+        self._producer.commit_transaction(_WAIT_S)
         confirm(self._sent, self._telemetry)
         self._sent.clear()
         self._telemetry.commits += 1
