@@ -11,7 +11,9 @@ from typing import IO, Self
 
 _PR_SET_PDEATHSIG = 1
 _GRPC_DISTANCE = 10_000
-_PORTS = range(20_000, 50_000 - _GRPC_DISTANCE)
+# Below the kernel's own range: a server that is down for a while must not find its port taken by somebody's connection.
+_FIRST_EPHEMERAL_PORT = 32_768
+_PORTS = range(10_000, _FIRST_EPHEMERAL_PORT - _GRPC_DISTANCE)
 
 
 # Runs in the child before the wanted program takes its place. A preexec_fn would run Python after the fork of a
