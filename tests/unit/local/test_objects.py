@@ -43,4 +43,5 @@ def test_nothing_listens_beyond_loopback_or_on_a_fixed_port() -> None:
         listening = [row[1] for row in rows if row[3] == "0A" and row[9] in inodes]
     assert listening
     assert {address.partition(":")[0] for address in listening} == {"0100007F"}
-    assert all(int(address.partition(":")[2], 16) >= 20_000 for address in listening)
+    # SeaweedFS's own ports are below, gRPC's 10,000 above each.
+    assert all(int(address.partition(":")[2], 16) >= 10_000 for address in listening)
