@@ -1,5 +1,6 @@
 """One process a journal: a second one is refused, a dead or frozen one is not waited for."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -64,6 +65,7 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
 def test_a_frozen_process_gives_way(tmp_path: Path) -> None:
     with other_process(tmp_path) as other:
         other.send_signal(signal.SIGSTOP)
+        os.waitpid(other.pid, os.WUNTRACED)  # until it stands still
         Journal(tmp_path, WORKER).close()
 
 
