@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from proguard_core.policy.taxonomy import CODES_BY_NAME, name_key
 from schemas.common import Action, CategoryKind, Outcome
 
 MINORS = "C11S1"
@@ -54,6 +55,23 @@ class Policy:
     def codes(self) -> frozenset[str]:
         """Every listed code, of both levels."""
         return frozenset(self.categories) | frozenset(self.subcategories)
+
+    @cached_property
+    def codes_by_name(self) -> dict[str, str]:
+        """Code of each listed name, the taxonomy's name of a renamed one, and each synonym, by `name_key`.
+
+        A phrase that two categories share is the first one's, but always that of minors where it is theirs.
+        """
+        minors = self.find(MINORS)
+        items = [*([minors] if minors else []), *self.subcategories.values(), *self.categories.values()]
+        found: dict[str, str] = {name_key(item.name): item.code for item in reversed(items)}
+        for name, code in CODES_BY_NAME.items():
+            if code in self.codes:
+                found.setdefault(name, code)
+        for item in items:
+            for phrase in item.synonyms:
+                found.setdefault(name_key(phrase), item.code)
+        return found
 
     def find(self, code: str) -> PolicyCategory | None:
         """The listed category of a code, or None."""

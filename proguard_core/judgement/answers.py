@@ -1,0 +1,140 @@
+"""From a guard's raw text to its reasoning and to the values that its answer gives for each key."""
+
+import re
+from dataclasses import dataclass, field
+
+from proguard_core.policy.prompts.contract import ENGLISH_KEYS, KEY, TAG
+
+_FENCE = re.compile(r"^[ \t]{0,8}(?:```|~~~)[\w-]{0,20}[ \t]{0,8}$", re.MULTILINE)
+_END_TOKENS = re.compile(r"<\|(?:im_end|endoftext|eot_id|end)\|>|</s>")
+_MAX_LINE_START = 24
+_LINE_START = re.compile(r"[ \t>#*_\"'`{,•-]{0,12}(?:\d[.)][ \t]{0,4})?")
+# What JSON and Markdown leave around keys and values.
+_MARKS = " \t\r\n\"'`*_{}[],;-•>#"
+
+
+@dataclass(slots=True)
+class Answer:
+    """values: every distinct value of a key, as written, in order (the dictionaries serve as ordered sets).
+
+    leftover: what else stands outside the reasoning; tagged: in <answer> tags; closed: the end of it is not missing;
+    trailing: something follows the answer; draft: it stands in a reasoning that never ended.
+    """
+
+    rationale: str
+    values: dict[str, dict[str, None]] = field(default_factory=dict)
+    leftover: str = ""
+    tagged: bool = False
+    closed: bool = True
+    trailing: bool = False
+    draft: bool = False
+
+
+def read_answer(text: str) -> Answer | None:
+    """The answer that stands after the reasoning, or None where there is none.
+
+    Drafts inside a closed reasoning do not count. Where the reasoning is not closed, it ends at the first answer.
+    """
+    text = _END_TOKENS.sub(" ", text)
+    tags = list(TAG.finditer(text))
+    ends = [tag for tag in tags if tag["close"] and tag["name"].lower() != "answer"]
+    start = ends[0].end() if ends else 0
+    # A second end of reasoning, or a new one, is text of the answer's part like any other.
+    answers = [tag for tag in tags if tag.start() >= start and tag["name"].lower() == "answer"]
+    if answers and any(not tag["close"] for tag in answers):
+        return _tagged(text, start, answers)
+    body_start = start
+    if not ends:
+        opened = [tag for tag in tags if not tag["close"] and tag["name"].lower() != "answer"]
+        body_start = opened[0].end() if opened else 0
+    stop = answers[0].start() if answers else len(text)
+    found = _untagged(text, body_start, stop, reasoned=start)
+    if found is not None and answers:
+        found.trailing |= bool(_rest(text[answers[-1].end() :]))
+    elif found is not None and not ends and body_start:
+        found.draft = True
+    return found
+
+
+def _tagged(text: str, start: int, answers: list[re.Match[str]]) -> Answer:
+    opening = next(tag for tag in answers if not tag["close"])
+    answer = Answer(_without_tags(text[: start or opening.start()]), tagged=True)
+    before = text[start : opening.start()]
+    # Reasoning without an end may speak of harm, but lines in the form of an answer are one.
+    outside = [before] if start else [_line(before, key.start()) for key in _line_keys(before)]
+    tail: list[str] = []
+    for index, tag in enumerate(answers):
+        following = answers[index + 1].start() if index + 1 < len(answers) else len(text)
+        content = text[tag.end() : following]
+        if tag["close"]:
+            outside.append(content)
+        else:
+            tail = _collect(answer, content, outside)
+    last = answers[-1]
+    answer.closed = bool(last["close"])
+    answer.trailing = bool(_rest(text[last.end() :] if answer.closed else "\n".join(tail)))
+    answer.leftover = "\n".join(outside)
+    return answer
+
+
+def _untagged(text: str, start: int, stop: int, reasoned: int) -> Answer | None:
+    """Lines that begin with the keys, the last lines of the text; None where there are none."""
+    body = text[start:stop]
+    keys = _line_keys(body)
+    if not keys:
+        return None
+    first = keys[0].start()
+    answer = Answer(_without_tags(text[:reasoned] if reasoned else body[:first]))
+    outside = [body[:first]] if reasoned else []
+    _collect(answer, body[first:], outside)
+    answer.leftover = "\n".join(outside)
+    # Lines of prose behind the keys make it a quotation rather than an answer.
+    answer.trailing = any(_rest(part) for part in outside[bool(reasoned) :])
+    return answer
+
+
+def _line_keys(body: str) -> list[re.Match[str]]:
+    """The keys that begin a line, marks of lists and emphasis aside."""
+    return [key for key in KEY.finditer(body) if _begins_line(body, key.start())]
+
+
+def _begins_line(body: str, position: int) -> bool:
+    earliest = max(0, position - _MAX_LINE_START)
+    newline = body.rfind("\n", earliest, position)
+    if newline < 0 and earliest > 0:
+        return False
+    return _LINE_START.fullmatch(body, newline + 1, position) is not None
+
+
+def _line(body: str, position: int) -> str:
+    end = body.find("\n", position)
+    return body[position:] if end < 0 else body[position:end]
+
+
+def _collect(answer: Answer, content: str, outside: list[str]) -> list[str]:
+    """Add the values of every key in content; what is neither key nor value goes to outside.
+
+    The lines behind the last value are returned as well.
+    """
+    content = _FENCE.sub("", content)
+    keys = list(KEY.finditer(content))
+    outside.append(content[: keys[0].start()] if keys else content)
+    tail: list[str] = []
+    for index, match in enumerate(keys):
+        end = keys[index + 1].start() if index + 1 < len(keys) else len(content)
+        lines = [line for line in content[match.end() : end].split("\n") if line.strip(_MARKS)]
+        value = lines[0].strip(_MARKS) if lines else ""
+        key = ENGLISH_KEYS.get(match["chinese"]) or (match["key"] or "").casefold().replace("ſ", "s")
+        answer.values.setdefault(key, {})[value] = None
+        tail = lines[1:]
+        outside.extend(tail)
+    return tail
+
+
+def _without_tags(text: str) -> str:
+    return TAG.sub("", text).strip()
+
+
+def _rest(text: str) -> str:
+    """What is left of a text once fences, tags and punctuation are taken away."""
+    return TAG.sub("", _FENCE.sub("", text)).strip(_MARKS + ".")

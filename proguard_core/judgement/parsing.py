@@ -1,0 +1,96 @@
+"""From a guard's text to a judgement. Safe is only what says so without any doubt; nothing here raises."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from proguard_core.guards.protocol import NO_CATEGORY, Category, Judgement
+from proguard_core.judgement.answers import Answer, read_answer
+from proguard_core.judgement.categories import is_none, read_category
+from proguard_core.policy.policy import Policy
+from proguard_core.policy.prompts.contract import PromptKind
+from schemas.common import Outcome, Reason
+from schemas.verdict import MAX_RATIONALE_CHARACTERS
+
+# More than ten times what a guard may write: beyond it something is broken.
+MAX_ANSWER_CHARACTERS = 65_536
+
+_MARKS = " \t\r\n\"'`*_()[]{}<>.,;:!|#-"
+_UNSAFE = re.compile(r"(?:un-?safe|not safe|不安全)(?!\w)", re.IGNORECASE)
+_SAFE_WORD = re.compile(r"(?<![\w-])(?<!not )safe(?!\w)", re.IGNORECASE)
+_CODE = re.compile(r"(?<!\w)C[0-9]{1,3}(?:S[0-9]{1,3})?(?!\w)", re.IGNORECASE)
+
+
+def parse(text: str, kind: PromptKind, policy: Policy, *, has_response: bool, truncated: bool = False) -> Judgement:
+    """The judgement that a guard's text states.
+
+    has_response: whether the question showed an agent's turn; without one the Response label is ignored, as it is for
+    pictures. truncated: the guard was stopped by its token limit. Unsafe needs one clear label; safe needs every label,
+    `Category: None` and nothing that speaks against it. All else is undetermined (unparseable), with the category that
+    was named, so that what concerns minors is handled as such.
+    """
+    if len(text) > MAX_ANSWER_CHARACTERS:
+        return _undetermined(text[:MAX_RATIONALE_CHARACTERS])
+    answer = read_answer(text)
+    if answer is None or answer.draft:
+        return _undetermined(text)
+    judged_response = has_response and kind is not PromptKind.IMAGE
+    values = answer.values
+    request = _label(values.get("request", ()))
+    response = _label(values.get("response", ())) if judged_response else None
+    category = _category(answer, kind, policy, truncated)
+    labels = (request, response) if judged_response else (request,)
+    outcome = Outcome.UNDETERMINED
+    if Outcome.UNSAFE in labels:
+        outcome = Outcome.UNSAFE
+    elif all(label is Outcome.SAFE for label in labels) and _is_clear(answer, category, truncated):
+        outcome = Outcome.SAFE
+    reason = Reason.UNPARSEABLE if outcome is Outcome.UNDETERMINED else None
+    return Judgement(outcome, reason, request, response, category, _cut(answer.rationale))
+
+
+def _label(values: Iterable[str]) -> Outcome | None:
+    """The one label that all values give; None where one gives none or where they differ."""
+    labels = {_one_label(value) for value in values}
+    return labels.pop() if len(labels) == 1 else None
+
+
+def _one_label(value: str) -> Outcome | None:
+    value = unicodedata.normalize("NFKC", value[:200]).strip(_MARKS)
+    if value.casefold() in {"safe", "安全"}:
+        return Outcome.SAFE
+    # "unsafe (see C3S1)" is clear, "unsafe or safe" is not.
+    if _UNSAFE.match(value) and not _SAFE_WORD.search(value):
+        return Outcome.UNSAFE
+    return None
+
+
+def _category(answer: Answer, kind: PromptKind, policy: Policy, truncated: bool) -> Category:
+    values = list(answer.values.get("category", ()))
+    if truncated and not answer.closed and values:
+        # C1 may be the beginning of C11S1.
+        values = values[:-1]
+    return read_category(values, kind, policy)
+
+
+def _is_clear(answer: Answer, category: Category, truncated: bool) -> bool:
+    """Whether nothing in the answer speaks against safe."""
+    named = answer.values.get("category", {})
+    return (
+        category is NO_CATEGORY
+        and bool(named)
+        and all(is_none(value) for value in named)
+        and not answer.trailing
+        and (answer.closed or not truncated)
+        and not (truncated and not answer.tagged)
+        and not _UNSAFE.search(answer.leftover)
+        and not _CODE.search(answer.leftover)
+    )
+
+
+def _undetermined(rationale: str) -> Judgement:
+    return Judgement(Outcome.UNDETERMINED, Reason.UNPARSEABLE, rationale=_cut(rationale.strip()))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_RATIONALE_CHARACTERS else f"{text[: MAX_RATIONALE_CHARACTERS - 1]}…"
