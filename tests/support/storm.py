@@ -34,6 +34,8 @@ _SAY_EVERY_S = 5.0
 _FLUSH_S = 120.0
 # A partition may go from one broken worker to the next for a while, but not for so long.
 _STUCK_S = 90.0
+# Nothing more is broken while the group is so far behind: that it comes back each time is a promise, too.
+_BEHIND_S = 20.0
 _START_S = 60.0
 _MENDED_S = 180.0
 
@@ -131,7 +133,7 @@ class Storm:
         pauses = random.Random(f"pauses {self._plan.seed}")
         while len(faults.history) < self._plan.faults:
             self._pass_time(time.monotonic() + pauses.uniform(*_PAUSE_S), workers, faults, watch)
-            while not faults.strike():
+            while watch.lag > self._plan.rate * _BEHIND_S or not faults.strike():
                 self._pass_time(time.monotonic() + _TICK_S, workers, faults, watch)
             self._raise_if_failed(producing)
         self._until(faults.over, _MENDED_S, "the faults are not over", workers, faults, watch)

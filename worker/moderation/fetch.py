@@ -182,6 +182,7 @@ class Fetcher:
             self._telemetry.decode_duration(self._clock() - began)
         except (ObjectRefused, ImageError) as error:
             self._telemetry.fetch_errors[error.reason.value] += 1
+            error.__traceback__ = None  # it holds frames that hold the error: work for a collector that seldom looks
             holding.set_pixels(index, 0)
             return refused(error.reason)
         holding.set_pixels(index, decoded.pixels)

@@ -103,7 +103,8 @@ class ObjectStore:
             answer = await obstore.get_async(store, key, options=options)
             size = int(answer.meta["size"])
             if size > self._settings.max_bytes:
-                raise ObjectRefused(Reason.IMAGE_TOO_LARGE)  # dropping the answer closes the connection unread
+                del answer  # closes the connection unread, at once: the error's traceback would keep it
+                raise ObjectRefused(Reason.IMAGE_TOO_LARGE)
             if on_size is not None:
                 on_size(size)
             body = (await answer.bytes_async()).to_bytes()
@@ -112,6 +113,7 @@ class ObjectStore:
         except ValueError:
             raise ObjectRefused(Reason.IMAGE_MISSING) from None  # obstore: no such key can exist
         if len(body) != size:
+            del body  # the error's traceback would keep it beyond its budget
             raise ObjectUnavailable("IncompleteBody", "the body ended early", dependency=False)
         self._had(self._buckets[name], key)
         return body

@@ -80,7 +80,10 @@ class Slot:
 
 @dataclass(slots=True, eq=False)
 class PartitionTrack:
-    """One assignment of one partition. A later assignment of the same partition is another track (incarnation)."""
+    """One assignment of one partition. A later assignment of the same partition is another track (incarnation).
+
+    unanswered: records delivered that have no outcome yet, wherever they stand.
+    """
 
     topic: str
     partition: int
@@ -89,6 +92,7 @@ class PartitionTrack:
     paused: bool = False
     held_posts: int = 0
     held_bytes: int = 0
+    unanswered: int = 0
     last_delivered: int = _NONE_YET
     _slots: deque[Slot] = field(default_factory=deque)
     is_closed: Callable[[], bool] = field(init=False)
@@ -116,6 +120,7 @@ class PartitionTrack:
         self._slots.append(slot)
         self.held_posts += 1
         self.held_bytes += size
+        self.unanswered += 1
         return slot
 
     def charge(self, slot: Slot, size: int) -> None:
@@ -127,6 +132,7 @@ class PartitionTrack:
         """The record has its answer; what is held from now on is the answer."""
         size = outcome.size
         slot.outcome = outcome
+        self.unanswered -= 1
         self.held_bytes += size - slot.held
         slot.held = size
 

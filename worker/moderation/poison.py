@@ -104,6 +104,8 @@ class Journal:
                 entry = orjson.loads(line)
             except ValueError:  # the line that the death cut short
                 continue
+            if not isinstance(entry, dict):  # a machine that crashed leaves anything
+                continue
             if "suspect" in entry:
                 suspects[_coordinates(entry["suspect"])] = Suspect(entry["deaths"])
             elif "acquit" in entry:

@@ -113,15 +113,16 @@ class Stream:
             self.group.tick(self._tracks.values())
 
     def _poll(self, source: Records) -> list[Message]:
-        unfinished = sum(track.unfinished for track in self._tracks.values())
+        unanswered = sum(track.unanswered for track in self._tracks.values())
         began = self._clock()
-        if unfinished >= self._enough:
+        if unanswered >= self._enough:
             # The judging thread has its hands full: leave it Python's lock. One record is asked for all the same, since
-            # this serves rebalances; pausing would throw prefetched records away, to be fetched again and again.
+            # this serves rebalances; pausing would throw prefetched records away, to be fetched again and again. Posts
+            # that are answered and wait for the head of their partition are no work: backpressure alone bounds those.
             time.sleep(_FULL_S)
             messages = source.poll(1, 0)
         else:
-            busy = unfinished or self._publisher.unconfirmed
+            busy = unanswered or self._publisher.unconfirmed
             messages = source.poll(_POLL_RECORDS, _BUSY_POLL_S if busy else SLICE_S)
         if messages:
             self._telemetry.consumed += len(messages)

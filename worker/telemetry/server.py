@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 
 # A client that does not send its request must not hold a thread for ever.
 _CLIENT_TIMEOUT_S = 10.0
+# Connections not accepted yet: the default of 5 makes probes wait behind a burst of others.
+_CLIENTS_WAITING = 128
 _PLAIN = "text/plain; charset=utf-8"
 
 # Status, content type, body.
@@ -49,7 +51,12 @@ class TelemetryServer:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = _CLIENTS_WAITING
             address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                # A client that left while it was answered; the default prints a traceback past the log.
+                log.debug("%s was not answered", client_address, exc_info=True)
 
         try:
             self._server = Server((host, port), Handler)

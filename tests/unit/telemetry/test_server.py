@@ -1,6 +1,8 @@
 """The HTTP server: pages, probes, a port that is taken."""
 
 import socket
+import struct
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -60,3 +62,15 @@ def test_a_port_that_is_taken_is_a_matter_of_configuration(server: TelemetryServ
         TelemetryServer("127.0.0.1", server.port, {})
     with pytest.raises(ConfigurationError, match=r"telemetry\.host"):
         TelemetryServer("no.such.host.invalid", 0, {})
+
+
+def test_a_client_that_leaves_before_the_answer_is_no_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    """It would go to stderr past the log, in many lines where others are JSON."""
+    large = TelemetryServer("127.0.0.1", 0, {"/large": lambda: (200, "text/plain", b"x" * 10_000_000)})
+    with socket.create_connection(("127.0.0.1", large.port)) as client:
+        client.sendall(b"GET /large HTTP/1.0\r\n\r\n")
+        client.recv(1)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closes with a reset
+    time.sleep(0.3)
+    large.close()
+    assert "Traceback" not in capfd.readouterr().err
