@@ -1,0 +1,61 @@
+"""Values of `[guard.settings]`, untyped from TOML or text from the environment. ValueError names the wrong key."""
+
+from collections.abc import Collection, Mapping
+
+Table = Mapping[str, object]
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def only(settings: Table, known: Collection[str], whose: str) -> None:
+    """Refuse keys that nobody knows."""
+    if unknown := sorted(set(settings) - set(known)):
+        raise ValueError(f"guard.settings has no {', '.join(unknown)} for {whose}, only {', '.join(sorted(known))}")
+
+
+def whole(settings: Table, key: str, default: int, least: int = 1) -> int:
+    """A whole number from `least` on."""
+    value = settings.get(key, default)
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"guard.settings.{key} = {value!r} must be a whole number from {least} on")
+    return value
+
+
+def positive(settings: Table, key: str, default: float, most: float = float("inf")) -> float:
+    """A number above 0 and up to `most`."""
+    value = settings.get(key, default)
+    try:
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else -1.0
+    except ValueError:
+        number = -1.0
+    if not 0 < number <= most:
+        upper = "" if most == float("inf") else f" and at most {most:g}"
+        raise ValueError(f"guard.settings.{key} = {value!r} must be a number above 0{upper}")
+    return number
+
+
+def flag(settings: Table, key: str, default: bool) -> bool:
+    """true or false."""
+    value = settings.get(key, default)
+    if isinstance(value, str):
+        value = _FLAGS.get(value.lower(), value)
+    if not isinstance(value, bool):
+        raise ValueError(f"guard.settings.{key} = {value!r} must be true or false")
+    return value
+
+
+def text(settings: Table, key: str, default: str | None = None) -> str:
+    """A text; it has to be there where there is no default."""
+    value = settings.get(key, default)
+    if not isinstance(value, str) or (not value and default is None):
+        raise ValueError(f"guard.settings.{key} = {value!r} must be a text")
+    return value
+
+
+def one_of(settings: Table, key: str, choices: tuple[str, ...]) -> str:
+    """One of the choices, the first by default."""
+    value = settings.get(key, choices[0])
+    if value not in choices:
+        raise ValueError(f"guard.settings.{key} = {value!r} must be one of {', '.join(choices)}")
+    return str(value)

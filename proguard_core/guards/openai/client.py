@@ -1,0 +1,184 @@
+"""One HTTP exchange with an OpenAI-compatible server, and whose fault it is when it fails.
+
+A ServerFault speaks of the server: it is down, busy, broken or set up wrongly. Refused speaks of the one request. No
+message holds what the server wrote: it may quote the post. `detail` does; it is shown for our own canary question only.
+"""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from proguard_core.guards.openai.settings import ServerSettings
+from proguard_core.guards.protocol import GuardError, GuardUnavailable
+from schemas.common import Reason
+
+MAX_REPLY_BYTES = 1024 * 1024
+MAX_DETAIL = 200
+# Below the 5 s after which uvicorn, which vLLM runs on, closes an idle connection: a request on a closed one is lost.
+KEEP_ALIVE_S = 3.0
+MAX_RETRY_AFTER_S = 30.0
+_OVERFLOW = ("context_length", "context length", "context size", "maximum model length", "max_model_len", "too long")
+_IMAGE = ("image", "multimodal", "multi-modal", "mm_")
+
+
+class ServerFault(GuardError):
+    """This server cannot be used now. is_quick: it was said at once, so another server may be asked."""
+
+    is_quick = True
+
+
+class Unreachable(ServerFault):
+    """No connection, or one that broke, in mid-answer too."""
+
+
+class Broken(ServerFault):
+    """It answers, but not with an answer: 5xx, malformed JSON, another protocol."""
+
+
+class SetUpWrongly(ServerFault):
+    """A wrong key, a model that it does not serve, no API at this address: a person has to change something."""
+
+
+class Busy(ServerFault, GuardUnavailable):
+    """429: not before retry_after_s have passed."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("it is busy (429)")
+        self.retry_after_s = retry_after_s
+
+
+class Silent(ServerFault, TimeoutError):
+    """No whole answer in time."""
+
+    is_quick = False
+
+
+class Refused(Exception):
+    """The server will not answer this request, and says so. reason: what that makes of the post."""
+
+    def __init__(self, status: int, reason: Reason, detail: str) -> None:
+        super().__init__(f"it refuses the request ({status})")
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model wrote. truncated: it had more to say than output_cap tokens."""
+
+    text: str
+    truncated: bool = False
+
+
+class Client:
+    """Connections to all servers. Proxies of the environment are not used: posts go to the named servers only."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        headers = {"authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
+        limits = httpx2.Limits(
+            max_connections=None, max_keepalive_connections=settings.concurrency, keepalive_expiry=KEEP_ALIVE_S
+        )
+        timeout = httpx2.Timeout(settings.request_timeout_s, connect=settings.connect_timeout_s)
+        self._http = httpx2.AsyncClient(headers=headers, limits=limits, timeout=timeout, trust_env=False)
+
+    async def complete(self, base_url: str, body: bytes) -> Answer:
+        """The answer to a chat completion. Raises ServerFault or Refused."""
+        status, reply, retry_after = await self._exchange("POST", f"{base_url}/chat/completions", body)
+        if status != httpx2.codes.OK:
+            raise self._error(status, reply, retry_after, has_image=b"data:image/" in body)
+        return _answer(reply)
+
+    async def models(self, base_url: str) -> list[str]:
+        """The names of the models that a server serves. Raises ServerFault."""
+        status, reply, retry_after = await self._exchange("GET", f"{base_url}/models", None)
+        if status in (404, 405):
+            raise SetUpWrongly(f"there is no OpenAI API there ({status} for /models): does the address end with /v1?")
+        if status != httpx2.codes.OK:
+            error = self._error(status, reply, retry_after, has_image=False)
+            raise error if isinstance(error, ServerFault) else SetUpWrongly(str(error))
+        try:
+            return [str(model["id"]) for model in json.loads(reply)["data"]]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise Broken("its list of models is malformed") from error
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def _exchange(self, method: str, url: str, body: bytes | None) -> tuple[int, bytes, str | None]:
+        headers = {"content-type": "application/json"} if body is not None else {}
+        try:
+            async with (
+                asyncio.timeout(self._settings.request_timeout_s),
+                self._http.stream(method, url, content=body, headers=headers) as response,
+            ):
+                return response.status_code, await _read(response), response.headers.get("retry-after")
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            raise Unreachable(f"no connection ({type(error).__name__})") from error
+        except (TimeoutError, httpx2.TimeoutException) as error:
+            raise Silent(f"no answer in {self._settings.request_timeout_s:g} s") from error
+        except (httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
+            raise Unreachable("the connection broke") from error
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise Broken(f"no usable answer ({type(error).__name__})") from error
+
+    def _error(self, status: int, reply: bytes, retry_after: str | None, *, has_image: bool) -> ServerFault | Refused:
+        if status == httpx2.codes.TOO_MANY_REQUESTS:
+            return Busy(_seconds(retry_after))
+        if status in (401, 403):
+            key = self._settings.api_key_variable
+            held = "the key" if self._settings.api_key else "a request without a key; set one"
+            return SetUpWrongly(f"it refuses {held} in {key} ({status})")
+        if status == httpx2.codes.NOT_FOUND:
+            return SetUpWrongly(f"it does not serve the model {self._settings.model!r} (404)")
+        if status in (400, 413, 422):
+            return _refused(status, reply, has_image)
+        return Broken(f"it answers with {status}")
+
+
+async def _read(response: httpx2.Response) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.aiter_bytes():
+        size += len(part)
+        if size > MAX_REPLY_BYTES:
+            raise Broken(f"its answer has more than {MAX_REPLY_BYTES} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _answer(reply: bytes) -> Answer:
+    """A server with a reasoning parser gives the reasoning apart; it is put back where the model wrote it."""
+    try:
+        choice: Any = json.loads(reply)["choices"][0]
+        message = choice["message"]
+        content = message.get("content") or ""
+        reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
+        truncated = choice.get("finish_reason") == "length"
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        raise Broken("its answer is malformed") from error
+    if not isinstance(content, str) or not isinstance(reasoning, str):
+        raise Broken("its answer is malformed")
+    return Answer(f"<think>{reasoning}</think>\n{content}" if reasoning else content, truncated)
+
+
+def _refused(status: int, reply: bytes, has_image: bool) -> Refused:
+    detail = reply[: 4 * MAX_REPLY_BYTES // 1024].decode("utf-8", errors="replace")
+    said = detail.casefold()
+    if status == 413 or any(word in said for word in _OVERFLOW):
+        reason = Reason.NOT_JUDGEABLE
+    elif has_image and any(word in said for word in _IMAGE):
+        reason = Reason.IMAGE_UNREADABLE
+    else:
+        reason = Reason.GUARD_FAILED
+    return Refused(status, reason, " ".join(detail.split())[:MAX_DETAIL])
+
+
+def _seconds(retry_after: str | None) -> float:
+    try:
+        return min(max(float(retry_after or 1.0), 0.1), MAX_RETRY_AFTER_S)
+    except ValueError:  # a date
+        return 1.0

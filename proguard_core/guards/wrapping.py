@@ -1,0 +1,70 @@
+"""Wrappers that any engine can have, by keys of `[guard.settings]` that are not the engine's: cache_size and shadow."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from proguard_core.guards import checked
+from proguard_core.guards.cached import CachedGuard
+from proguard_core.guards.disagreements import Disagreements
+from proguard_core.guards.protocol import Guard, GuardOptions
+from proguard_core.guards.shadow import ShadowGuard
+from proguard_core.policy.policy import Policy
+
+Create = Callable[[str, GuardOptions, Policy], Guard]
+
+_SHADOW_KEYS = {"engine", "model", "base_urls", "settings", "share", "queue", "timeout_s", "file", "max_file_bytes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wrappers:
+    """What is put around an engine. cache_size: judgements remembered (0: no cache); shadow: its table, if any."""
+
+    cache_size: int
+    shadow: dict[str, object]
+
+    def around(self, guard: Guard, policy: Policy, create: Create) -> Guard:
+        """The guard in its wrappers, the shadow outermost. create makes the second guard. ValueError names the key."""
+        if self.cache_size:
+            guard = CachedGuard(guard, policy, self.cache_size)
+        return _shadowed(guard, self.shadow, policy, create) if self.shadow else guard
+
+
+def split(options: GuardOptions) -> tuple[GuardOptions, Wrappers]:
+    """The engine's own options, and the wrappers'. ValueError names the wrong key."""
+    own = dict(options.settings)
+    cache_size = checked.whole(own, "cache_size", 0, least=0)
+    shadow = own.get("shadow", {})
+    if not isinstance(shadow, dict):
+        raise ValueError("guard.settings.shadow must be a table")
+    for key in ("cache_size", "shadow"):
+        own.pop(key, None)
+    return replace(options, settings=own), Wrappers(cache_size, cast(dict[str, object], shadow))
+
+
+def _shadowed(guard: Guard, table: dict[str, object], policy: Policy, create: Create) -> Guard:
+    try:
+        checked.only(table, _SHADOW_KEYS, "shadow")
+        file = checked.text(table, "file", "")
+        record = Disagreements(Path(file) if file else None, checked.whole(table, "max_file_bytes", 64 * 1024 * 1024))
+        second = create(checked.text(table, "engine"), _options(table), policy)
+        return ShadowGuard(
+            guard,
+            second,
+            record,
+            share=checked.positive(table, "share", 0.01, most=1.0),
+            queue=checked.whole(table, "queue", 32),
+            timeout_s=checked.positive(table, "timeout_s", 60.0),
+        )
+    except ValueError as error:
+        raise ValueError(f"guard.settings.shadow: {error}") from error
+
+
+def _options(table: dict[str, object]) -> GuardOptions:
+    settings, urls = table.get("settings", {}), table.get("base_urls", [])
+    if not isinstance(settings, dict) or "shadow" in settings:
+        raise ValueError("settings must be a table, without a shadow of its own")
+    if not isinstance(urls, list | tuple) or not all(isinstance(url, str) for url in urls):
+        raise ValueError("base_urls must be a list of addresses")
+    return GuardOptions(checked.text(table, "model", "") or None, tuple(urls), cast(dict[str, object], settings))
