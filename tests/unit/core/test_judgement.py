@@ -81,7 +81,7 @@ SAFE_FORMS = {
     "said twice": "<answer>Request:safe\nCategory:None</answer>\n<answer>\nRequest: Safe.\nCategory:none\n</answer>",
     "another category word": "<answer>\nRequest:safe\nCategory:N/A\n</answer>",
     "chinese": "<think>没有问题</think><answer>\n请求：安全\n类别：无\n</answer>",
-    "a draft in the reasoning": "<think>No <answer>Request:unsafe</answer></think><answer>Request:safe\nCategory:None</answer>",
+    "a draft before it": "<think><answer>Request:unsafe</answer></think><answer>Request:safe Category:None</answer>",
     "reasoning in another language": "<think>Das ist harmlos.</think><answer>\nRequest:safe\nCategory:None\n</answer>",
 }
 
@@ -127,7 +127,7 @@ DOUBTFUL = {
     "safe with an unlisted code": "<answer>\nRequest:safe\nCategory:C99S9\n</answer>",
     "two labels": "<answer>\nRequest:safe\nRequest:unsafe\nCategory:None\n</answer>",
     "two answers": "<answer>Request:unsafe\nCategory:C3S1</answer>\n<answer>Request:safe\nCategory:None</answer>",
-    "two answers, reversed": "<answer>Request:safe\nCategory:None</answer><answer>Request:unsafe\nCategory:C3S1</answer>",
+    "and reversed": "<answer>Request:safe\nCategory:None</answer><answer>Request:unsafe Category:C3S1</answer>",
     "taken back": "<answer>\nRequest:safe\nCategory:None\n</answer>\nWait, this is a scam.",
     "taken back inside": "<answer>\nRequest:safe\nCategory:None\nOn reflection it is unsafe.\n</answer>",
     "taken back without an end": "<answer>\nRequest:safe\nCategory:None\nBut on reflection",
