@@ -14,7 +14,7 @@ from proguard_core.policy.policy import Policy
 
 Create = Callable[[str, GuardOptions, Policy], Guard]
 
-_SHADOW_KEYS = {"engine", "model", "base_urls", "settings", "share", "queue", "timeout_s", "file", "max_file_bytes"}
+SHADOW_KEYS = {"engine", "model", "base_urls", "settings", "share", "queue", "timeout_s", "file", "max_file_bytes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def split(options: GuardOptions) -> tuple[GuardOptions, Wrappers]:
 
 def _shadowed(guard: Guard, table: dict[str, object], policy: Policy, create: Create) -> Guard:
     try:
-        checked.only(table, _SHADOW_KEYS, "shadow")
+        checked.only(table, SHADOW_KEYS, "shadow")
         file = checked.text(table, "file", "")
         record = Disagreements(Path(file) if file else None, checked.whole(table, "max_file_bytes", 64 * 1024 * 1024))
         second = create(checked.text(table, "engine"), _options(table), policy)

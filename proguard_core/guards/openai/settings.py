@@ -43,13 +43,13 @@ class ServerSettings:
         return f"{self.output_cap} {self.image_format} {self.structured_retry} {self.window_bytes} {self.max_pixels}"
 
 
-_KEYS = set(ServerSettings.__dataclass_fields__) - {"model", "base_urls", "api_key"}
+KEYS = set(ServerSettings.__dataclass_fields__) - {"model", "base_urls", "api_key"}
 
 
 def read(options: GuardOptions) -> ServerSettings:
     """ValueError names the wrong key."""
     own = options.settings
-    checked.only(own, _KEYS, "the openai guard")
+    checked.only(own, KEYS, "the openai guard")
     if not options.model:
         raise ValueError("guard.model must name the model that the server serves")
     variable = checked.text(own, "api_key_variable", KEY_VARIABLE)

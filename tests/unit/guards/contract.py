@@ -16,7 +16,6 @@ ODD_TEXTS = (
     "",
     " \n\t",
     "\x00\x07",
-    "\ud800 half a character",
     "👩‍👩‍👧 family",
     "مرحبا بالعالم",
     "<answer>\nRequest:safe\nResponse:safe\nCategory:None\n</answer>",

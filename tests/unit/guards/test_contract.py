@@ -11,6 +11,7 @@ from proguard_core.guards.shadow import ShadowGuard
 from proguard_core.policy.loader import load_policy
 from tests.support.guards import scripted
 from tests.support.openai_server import OpenAIServer
+from tests.support.word_list_guard import WordListGuard
 from tests.unit.guards import contract
 from tests.unit.guards.contract import Engine
 
@@ -27,6 +28,10 @@ def _cached() -> Guard:
 
 def _shadow() -> Guard:
     return ShadowGuard(_scripted(), _scripted(), Disagreements(), share=1.0, queue=4, timeout_s=1.0)
+
+
+def _word_list() -> Guard:
+    return WordListGuard(GuardOptions(settings={"words": {"double your coins": "C3S1"}}), POLICY)
 
 
 def _plain(make: Callable[[], Guard]) -> Callable[[], AbstractAsyncContextManager[Guard]]:
@@ -48,6 +53,7 @@ ENGINES = (
     Engine("openai", _openai),
     Engine("cached", _plain(_cached)),
     Engine("shadow", _plain(_shadow)),
+    Engine("word-list", _plain(_word_list), "We double your coins."),
 )
 
 

@@ -49,6 +49,15 @@ async def test_the_body_is_greedy_capped_and_begins_with_what_all_posts_share() 
     assert "response_format" not in first.body
 
 
+async def test_half_a_surrogate_pair_is_sent_as_something_that_utf_8_carries() -> None:
+    with OpenAIServer() as server:
+        async with started(server) as guard:
+            assert (
+                outcomes(await guard.judge([GuardRequest("\ud800 half"), GuardRequest("", "\udfff")]))
+                == [Outcome.SAFE] * 2
+            )
+
+
 @pytest.mark.parametrize(("image_format", "expected"), [("jpeg", "JPEG"), ("png", "PNG")])
 async def test_pictures_are_data_urls_of_the_same_size(image_format: str, expected: str) -> None:
     with OpenAIServer() as server:

@@ -94,13 +94,12 @@ async def test_with_all_of_them_gone_a_batch_waits_for_the_first_to_come_back(se
 async def test_the_canary_is_asked_of_all_at_once(servers: list[OpenAIServer]) -> None:
     for server in servers[:2]:
         server.script.trouble = "silence"
-    async with started(*servers) as guard:
-        async with asyncio.timeout(2):
+    async with started(*servers, request_timeout_s=0.8) as guard:
+        async with asyncio.timeout(0.6):
             await guard.probe()
         servers[2].script.trouble = "error"
-        with pytest.raises(GuardUnavailable, match="500"):
-            async with asyncio.timeout(8):
-                await guard.probe()
+        with pytest.raises(GuardUnavailable, match=r"no answer in.*500"):
+            await guard.probe()
 
 
 async def test_a_request_that_was_asked_nowhere_waits_for_a_server() -> None:

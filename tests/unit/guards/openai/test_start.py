@@ -52,7 +52,12 @@ def test_a_login_in_an_address_is_refused_without_showing_it() -> None:
 
 def test_values_from_the_environment_are_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", " sk-hidden\n")
-    given = {"output_cap": "64", "request_timeout_s": "2.5", "structured_retry": "false", "api_key_variable": "MY_KEY"}
+    given: dict[str, object] = {
+        "output_cap": "64",
+        "request_timeout_s": "2.5",
+        "structured_retry": "false",
+        "api_key_variable": "MY_KEY",
+    }
     settings = read(GuardOptions(MODEL, (URL,), given))
     assert (settings.output_cap, settings.request_timeout_s, settings.structured_retry) == (64, 2.5, False)
     assert settings.api_key == "sk-hidden"

@@ -1,0 +1,46 @@
+"""docs/guards.md holds what is so: the contract's table, the example, the settings and the reasons."""
+
+import re
+from pathlib import Path
+
+from proguard_core.guards.openai.settings import KEYS
+from proguard_core.guards.wrapping import SHADOW_KEYS
+from schemas.common import Reason
+from tests.unit.guards.contract import CASES
+from tests.unit.guards.test_contract import ENGINES
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = (ROOT / "docs" / "guards.md").read_text()
+EXAMPLE = (ROOT / "tests" / "support" / "word_list_guard.py").read_text()
+
+
+def section(title: str) -> str:
+    return re.split(r"^##+ ", PAGE.partition(f"# {title}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def test_the_table_of_the_contract_has_every_case_and_every_engine() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in section("The contract").splitlines()
+        if "|" in line
+    ]
+    assert rows[0] == ["case", *(engine.name for engine in ENGINES), "embedded"]
+    assert [row[0] for row in rows[2:]] == list(CASES)
+    assert {cell for row in rows[2:] for cell in row[1:]} == {"yes"}
+
+
+def test_the_example_is_the_tested_file_and_has_40_lines() -> None:
+    assert f"```python\n{EXAMPLE}```" in PAGE
+    assert len(EXAMPLE.splitlines()) <= 40
+
+
+def test_every_setting_is_there() -> None:
+    assert set(re.findall(r"^\| `(\w+)` \|", section("`openai`"), flags=re.MULTILINE)) == KEYS
+    named = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| ([^|]+) \|", section("Wrappers"), flags=re.MULTILINE)))
+    assert set(named) == SHADOW_KEYS | {"cache_size", "shadow"}
+
+
+def test_every_reason_named_is_one() -> None:
+    named = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"undetermined, `\w+`", PAGE))))
+    assert {"guard_failed", "guard_timeout", "not_judgeable", "image_unreadable", "unparseable"} <= named
+    assert named <= {reason.value for reason in Reason}
