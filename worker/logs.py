@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, TextIO
 
+from worker.secret_values import without_credentials
+
 Format = Literal["auto", "json", "text"]
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -22,7 +24,6 @@ _SECRET = re.compile(
     ((?:[\w.\-]*(?:password|secret|token|passphrase)[\w.\-]*) ["']? \s* [=:] \s*)
     ("[^"]*" | '[^']*' | [^\s,;&"']+)"""
 )
-_CREDENTIALS_IN_URL = re.compile(r"(?i)([a-z][a-z0-9+.\-]*://[^/\s:@]*:)[^/\s@]+@")
 # Libraries whose INFO lines are chatter of every request.
 _NOISY = ("botocore", "boto3", "urllib3", "s3transfer", "PIL")
 
@@ -48,7 +49,7 @@ def _without_hidden(text: str) -> str:
 
 def mask(text: str) -> str:
     """The text without the values of what looks like a secret, and without those that are known to be one."""
-    return _without_hidden(_CREDENTIALS_IN_URL.sub(r"\1********@", _SECRET.sub(r"\1********", text)))
+    return _without_hidden(without_credentials(_SECRET.sub(r"\1********", text)))
 
 
 def _trace(record: logging.LogRecord) -> str | None:

@@ -1,6 +1,7 @@
 """Secrets: which settings are some, how they come in by files, and their values, so that logs can leave them out."""
 
 import os
+import re
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ DIRECTORY_VARIABLE = "PROGUARD_SECRETS_DIR"
 _MASK = "********"
 _SECRET_PARTS = ("password", "secret", "token", "jaas", "passphrase")
 # Not settings of ours, but keys all the same.
+_CREDENTIALS_IN_URL = re.compile(r"(?i)([a-z][a-z0-9+.\-]*://[^/\s:@]*:)[^/\s@]+@")
 _SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _HEADER_VARIABLES = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
 
@@ -30,7 +32,16 @@ def masked(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _mask(key: str, value: Any) -> Any:
-    return _MASK if is_secret(key) and value not in (None, "") else value
+    if is_secret(key) and value not in (None, ""):
+        return _MASK
+    if isinstance(value, str):
+        return without_credentials(value)
+    return [_mask(key, each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def without_credentials(text: str) -> str:
+    """The text without the passwords of URLs in it."""
+    return _CREDENTIALS_IN_URL.sub(rf"\1{_MASK}@", text)
 
 
 def values_of(config: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from tenacity import AsyncRetrying, retry_if_result, wait_random_exponential
 
+from worker.logs import mask
+
 _LOG = logging.getLogger(__name__)
 
 FIRST_BACKOFF_S = 0.1
@@ -115,7 +117,7 @@ class Dependency:
 
     def _note_down(self, cause: str) -> None:
         now = self._clock()
-        self._cause = cause
+        self._cause = cause = mask(cause)  # /status shows it
         if self._down_since is None:
             self._down_since = self._reminded_at = now
             _LOG.warning("%s is down, waiting: %s", self.name, cause)

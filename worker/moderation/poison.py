@@ -10,9 +10,10 @@ import logging
 import mmap
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -90,8 +91,9 @@ class Journal:
         line = orjson.dumps(entry) + b"\n"
         if self._file.tell() + len(line) > len(self._file):
             self._lock.check()
+            written = self._rewrite(len(line))  # first: on a full disk the old one must still be there
             self._file.close()
-            self._file = self._rewrite(len(line))
+            self._file = written
         self._file.write(line)
 
     def _read(self) -> dict[Coordinates, Suspect]:
@@ -100,20 +102,9 @@ class Journal:
         content = self._path.read_bytes() if self._path.exists() else b""
         lines = content.rstrip(b"\0").splitlines()
         for line in lines:
-            try:
-                entry = orjson.loads(line)
-            except ValueError:  # the line that the death cut short
-                continue
-            if not isinstance(entry, dict):  # a machine that crashed leaves anything
-                continue
-            if "suspect" in entry:
-                suspects[_coordinates(entry["suspect"])] = Suspect(entry["deaths"])
-            elif "acquit" in entry:
-                suspects.pop(_coordinates(entry["acquit"]), None)
-            elif "begin" in entry:
-                running[entry["begin"]] = (entry["alone"], [_coordinates(post) for post in entry["posts"]])
-            elif "end" in entry:
-                running.pop(entry["end"], None)
+            # A line that the death cut short is skipped, and so is whatever else a crashed machine leaves.
+            with suppress(ValueError, KeyError, TypeError):
+                _replay(orjson.loads(line), suspects, running)
         for alone, posts in running.values():
             for post in posts:
                 suspects.setdefault(post, Suspect()).deaths += alone
@@ -134,6 +125,22 @@ class Journal:
         mapped.write(content)
         os.replace(temporary, self._path)
         return mapped
+
+
+def _replay(
+    entry: dict[str, Any],
+    suspects: dict[Coordinates, Suspect],
+    running: dict[int, tuple[bool, list[Coordinates]]],
+) -> None:
+    """What one line of the journal says, on top of those before it. ValueError, KeyError or TypeError for no entry."""
+    if "suspect" in entry:
+        suspects[_coordinates(entry["suspect"])] = Suspect(entry["deaths"])
+    elif "acquit" in entry:
+        suspects.pop(_coordinates(entry["acquit"]), None)
+    elif "begin" in entry:
+        running[entry["begin"]] = (entry["alone"], [_coordinates(post) for post in entry["posts"]])
+    elif "end" in entry:
+        running.pop(entry["end"], None)
 
 
 def _coordinates(entry: list[object]) -> Coordinates:

@@ -33,6 +33,8 @@ _BUSY_POLL_S = 0.005
 # to kafka.max_posts. More at once would only fall out of the processor's caches.
 _ENOUGH_POSTS = 1024
 _FULL_S = 0.002
+# With no answer for so long the guard is slow or down, and there is no hurry.
+_QUIET_S = 0.5
 
 
 class Judging(Protocol):
@@ -78,6 +80,7 @@ class Stream:
         self._source: Records | None = None
         self._drain_until: float | None = None
         self._leave_now = False
+        self._answered_at = clock()
 
     def stop(self) -> None:
         """First call: finish what is under way, up to kafka.drain_timeout_ms. Second: leave at once. Signal-safe."""
@@ -119,7 +122,7 @@ class Stream:
             # The judging thread has its hands full: leave it Python's lock. One record is asked for all the same, since
             # this serves rebalances; pausing would throw prefetched records away, to be fetched again and again. Posts
             # that are answered and wait for the head of their partition are no work: backpressure alone bounds those.
-            time.sleep(_FULL_S)
+            time.sleep(_FULL_S if self._clock() - self._answered_at < _QUIET_S else SLICE_S)
             messages = source.poll(1, 0)
         else:
             busy = unanswered or self._publisher.unconfirmed
@@ -269,7 +272,9 @@ class Stream:
             if not track.closed:  # an older incarnation's result is nobody's
                 track.finish(token, outcome)
                 judged += 1
-        self._progress.judged += judged
+        if judged:
+            self._progress.judged += judged
+            self._answered_at = self._clock()
 
     def _publish(self, tracks: Iterable[PartitionTrack]) -> None:
         admits, add = self._breaker.admits, self._publisher.add

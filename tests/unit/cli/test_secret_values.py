@@ -142,3 +142,15 @@ def test_a_process_that_dies_of_an_error_that_quotes_a_secret(level: str, secret
     assert ("Traceback" in done.stderr) is (level == "DEBUG")
     for form in (PASSWORD, json.dumps(PASSWORD)[1:-1], repr(PASSWORD)[1:-1]):
         assert form not in done.stdout + done.stderr
+
+
+def test_passwords_in_addresses_are_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PROGUARD_OBJECTS__ENDPOINT_URL", "http://somebody:hunter2@s3.example")
+    monkeypatch.setenv("PROGUARD_GUARD__BASE_URLS", '["http://a:hunter2@one.example/v1", "http://two.example/v1"]')
+    config.show(load())
+    shown = capsys.readouterr().out
+    assert "hunter2" not in shown
+    assert "somebody:********@s3.example" in shown
+    assert "http://two.example/v1" in shown

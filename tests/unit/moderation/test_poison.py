@@ -122,3 +122,11 @@ def test_a_folder_that_cannot_be_written_is_a_wrong_setting(tmp_path: Path) -> N
 def test_workers_of_one_folder_have_files_of_their_own(tmp_path: Path) -> None:
     die(tmp_path, (FIRST,))
     assert not Journal(tmp_path, "a/b.host.1").suspects
+
+
+@pytest.mark.parametrize("junk", [b"123", b"null", b'{"begin": 1}', b'{"suspect": 3}', b'{"acquit": []}', b"\xff\x00"])
+def test_what_a_crashed_machine_leaves_is_skipped(tmp_path: Path, junk: bytes) -> None:
+    die(tmp_path, (FIRST,))
+    whole = path(tmp_path).read_bytes().rstrip(b"\0")
+    path(tmp_path).write_bytes(junk + b"\n" + whole)
+    assert list(journal(tmp_path).suspects) == [FIRST]
