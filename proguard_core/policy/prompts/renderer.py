@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from proguard_core.guards.protocol import GuardRequest
 from proguard_core.policy.policy import Policy, PolicyCategory
 from proguard_core.policy.prompts.contract import PromptKind
-from proguard_core.policy.prompts.neutral import NEUTRAL_VERSION, neutral
+from proguard_core.policy.prompts.neutralise import NEUTRAL_VERSION, neutral
 from proguard_core.policy.taxonomy import CATEGORY_NAMES, SUBCATEGORY_NAMES
 
 if TYPE_CHECKING:
