@@ -257,6 +257,7 @@ def _mumble(handler: "_Handler", seen: Seen | None) -> None:
 
 TROUBLES: dict[str, Trouble] = {
     "busy": _error(429, "Too many requests", "RateLimitError", retry_after="0.2"),
+    "unavailable": _error(503, "No backend", "ServiceUnavailable", retry_after="0.2"),
     "error": _error(500, "Internal server error", "InternalServerError"),
     "reset": _break_off,
     "silence": _say_nothing,

@@ -16,6 +16,7 @@ from proguard_core.guards.protocol import GuardError, GuardUnavailable
 from schemas.common import Reason
 
 MAX_REPLY_BYTES = 1024 * 1024
+MAX_SAID_BYTES = 4096
 MAX_DETAIL = 200
 # Below the 5 s after which uvicorn, which vLLM runs on, closes an idle connection: a request on a closed one is lost.
 KEEP_ALIVE_S = 3.0
@@ -43,10 +44,10 @@ class SetUpWrongly(ServerFault):
 
 
 class Busy(ServerFault, GuardUnavailable):
-    """429: not before retry_after_s have passed."""
+    """429 or 503, which is never a post's fault: not before retry_after_s have passed."""
 
-    def __init__(self, retry_after_s: float) -> None:
-        super().__init__("it is busy (429)")
+    def __init__(self, status: int, retry_after_s: float) -> None:
+        super().__init__(f"it is busy ({status})")
         self.retry_after_s = retry_after_s
 
 
@@ -126,8 +127,8 @@ class Client:
             raise Broken(f"no usable answer ({type(error).__name__})") from error
 
     def _error(self, status: int, reply: bytes, retry_after: str | None, *, has_image: bool) -> ServerFault | Refused:
-        if status == httpx2.codes.TOO_MANY_REQUESTS:
-            return Busy(_seconds(retry_after))
+        if status in (429, 503):
+            return Busy(status, _seconds(retry_after))
         if status in (401, 403):
             key = self._settings.api_key_variable
             held = "the key" if self._settings.api_key else "a request without a key; set one"
@@ -166,7 +167,7 @@ def _answer(reply: bytes) -> Answer:
 
 
 def _refused(status: int, reply: bytes, has_image: bool) -> Refused:
-    detail = reply[: 4 * MAX_REPLY_BYTES // 1024].decode("utf-8", errors="replace")
+    detail = reply[:MAX_SAID_BYTES].decode("utf-8", errors="replace")
     said = detail.casefold()
     if status == 413 or any(word in said for word in _OVERFLOW):
         reason = Reason.NOT_JUDGEABLE

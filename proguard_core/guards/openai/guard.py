@@ -131,6 +131,7 @@ class OpenAIGuard:
         except ServerFault as fault:
             self._servers.leave_out(server, fault)
             return fault
+        self._servers.use(server)
         return None
 
     async def _judge(self, request: GuardRequest) -> Judgement:

@@ -75,11 +75,15 @@ class Servers:
         return self._clock() - server.answered_at <= TRUST_S
 
     def answered(self, server: Server) -> None:
-        """It answers, so it is used again."""
+        """It answered a question, so it is used again."""
         server.answered_at = self._clock()
+        self.use(server)
+
+    def use(self, server: Server) -> None:
+        """Use it from now on, until it fails."""
         if server.cause is None:
             return
-        log.info("guard server %s answers again", server.url)
+        log.info("guard server %s is used again", server.url)
         server.cause = None
         self._changed.set()
         recovering, server.recovering = server.recovering, None

@@ -96,11 +96,12 @@ async def test_what_is_refused_costs_its_neighbours_nothing(trouble: str) -> Non
         assert len(server.script.posts) == 4
 
 
-async def test_busy_posts_never_run_out_of_tries() -> None:
-    """The canary would be answered, but 429 is not the post's fault: nobody asks before the server said so."""
+@pytest.mark.parametrize("trouble", ["busy", "unavailable"])
+async def test_busy_posts_never_run_out_of_tries(trouble: str) -> None:
+    """The canary would be answered, but neither 429 nor 503 is the post's fault: nobody asks before the server says."""
     with OpenAIServer() as server:
         async with started(server) as guard:
-            server.script.trouble = "busy"
+            server.script.trouble = trouble
             with pytest.raises(GuardUnavailable):
                 await guard.judge(texts(1))
             server.script.trouble = None

@@ -111,6 +111,18 @@ async def test_a_server_that_is_not_there_yet_is_waited_for() -> None:
             assert outcomes(await guard.judge(texts(1))) == [Outcome.SAFE]
 
 
+async def test_after_an_end_a_server_that_was_left_out_is_used_again() -> None:
+    with OpenAIServer() as server:
+        async with started(server, request_timeout_s=1.0) as guard:
+            server.script.trouble = "error"
+            with pytest.raises(GuardError, match="500"):
+                await guard.judge(texts(1))
+            await guard.close()
+            server.script.trouble = None
+            await guard.start()
+            assert outcomes(await guard.judge(texts(1))) == [Outcome.SAFE]
+
+
 async def test_one_server_that_is_set_up_wrongly_is_left_out_beside_a_good_one(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
