@@ -43,7 +43,10 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A category as templates see it. own: not in the taxonomy, so that no released checkpoint was trained on it."""
+    """A category as templates see it. own: not in the taxonomy, so that no released checkpoint was trained on it.
+
+    partial: its listed subcategories are not just those that the taxonomy gives it.
+    """
 
     code: str
     name: str
@@ -51,6 +54,7 @@ class Listed:
     synonyms: tuple[str, ...]
     own: bool
     subcategories: tuple["Listed", ...] = ()
+    partial: bool = False
 
 
 def file_name(kind: PromptKind, turn: str) -> str:
@@ -174,7 +178,9 @@ def _one(item: PolicyCategory, subcategories: tuple[Listed, ...] = ()) -> Listed
     # Names of reviewed categories began as words of a guard about posts.
     name, description = neutral(item.name), neutral(item.description)
     synonyms = tuple(neutral(phrase) for phrase in item.synonyms)
-    return Listed(item.code, name, description, synonyms, item.code not in _TAXONOMY, subcategories)
+    usual = {code for code in SUBCATEGORY_NAMES if code.startswith(f"{item.code}S")}
+    partial = bool(subcategories) and {child.code for child in subcategories} != usual
+    return Listed(item.code, name, description, synonyms, item.code not in _TAXONOMY, subcategories, partial)
 
 
 def _refuse_silence(prompt: str, kind: PromptKind, categories: Sequence[Listed], source: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tokenizers import Tokenizer
 
 from proguard_core.guards.protocol import GuardRequest, Picture
 from proguard_core.policy.loader import load_policy
@@ -26,8 +27,12 @@ QUESTIONS = {
     "text-image-response": GuardRequest("Is this bread done?", "Ten minutes more.", PICTURE),
     "image": GuardRequest("", None, PICTURE),
 }
-# What the trained context of 3,072 tokens leaves beside a picture of 1,280 tokens and a window of text (4,096 bytes).
-MAX_SYSTEM_CHARACTERS = {PromptKind.TEXT: 7300, PromptKind.TEXT_IMAGE: 4500, PromptKind.IMAGE: 7300}
+# ProGuard was trained with prompts of 3,072 tokens. A picture takes 1,280, a window of English text (4,096 bytes) about
+# 910, the frame of the chat and of the user's turn 64.
+ROOM_TOKENS = {PromptKind.TEXT: 3072 - 910 - 64, PromptKind.TEXT_IMAGE: 3072 - 1280 - 910 - 64}
+ROOM_TOKENS[PromptKind.IMAGE] = 3072 - 1280 - 64
+# Not Qwen's own, which is not in the project; on English prose it takes about as many tokens.
+TOKENIZER = resources.files("proguard_core.guards.embedded").joinpath("model", "tokenizer.json")
 
 
 def _golden(name: str, text: str) -> None:
@@ -96,7 +101,9 @@ def test_only_text_and_text_image_ask_for_a_response(kind: PromptKind) -> None:
 
 @pytest.mark.parametrize("kind", PromptKind)
 def test_the_shipped_prompts_fit_the_trained_context(kind: PromptKind) -> None:
-    assert len(PROMPTS.system(kind)) <= MAX_SYSTEM_CHARACTERS[kind]
+    tokenizer = Tokenizer.from_str(TOKENIZER.read_text())
+    tokenizer.no_truncation()
+    assert len(tokenizer.encode(PROMPTS.system(kind)).ids) <= ROOM_TOKENS[kind]
 
 
 def test_categories_of_the_platform_bring_their_synonyms() -> None:
@@ -104,6 +111,11 @@ def test_categories_of_the_platform_bring_their_synonyms() -> None:
     assert "C12 Gambling: Betting for money. Also called: Betting; Casino games." in system
     # The taxonomy's own were learned by every checkpoint: their synonyms would only cost tokens.
     assert "Under age" not in system
+
+
+def test_a_category_that_is_listed_in_part_says_which() -> None:
+    assert "Here only: Inappropriate Exposure of Minors." in Prompts(parse(SMALL)).system(PromptKind.TEXT_IMAGE)
+    assert "Here only" not in PROMPTS.system(PromptKind.TEXT_IMAGE)
 
 
 def test_words_of_a_policy_form_no_structure_either() -> None:
