@@ -52,9 +52,11 @@ app = typer.Typer(
 topics_app = typer.Typer(help="The six topics: make them, look at them.", no_args_is_help=True)
 dead_letters_app = typer.Typer(help="Records that were no posts: look at them, send them again.", no_args_is_help=True)
 config_app = typer.Typer(help="Settings and policy: what is in force, what is wrong.", no_args_is_help=True)
+prompts_app = typer.Typer(help="What guards that read are told.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 app.add_typer(dead_letters_app, name="dead-letters")
 app.add_typer(config_app, name="config")
+app.add_typer(prompts_app, name="prompts")
 
 _INPUT = typer.Argument(exists=True, dir_okay=False, readable=True, metavar="FILE.jsonl")
 
@@ -279,6 +281,20 @@ def config_check(
     import worker.commands.config as body
 
     raise typer.Exit(body.check(settings, online, wait))
+
+
+@prompts_app.command("import")
+def prompts_import(
+    checkout: Annotated[Path, typer.Argument(exists=True, file_okay=False, metavar="CHECKOUT")],
+    to: Annotated[Path, typer.Option(help="New folder for the templates.")] = Path("prompts-imported"),
+    text: Annotated[str | None, typer.Option(metavar="PLACE", help="FILE or FILE:NAME of the text prompt.")] = None,
+    text_image: Annotated[str | None, typer.Option(metavar="PLACE", help="The same for text and picture.")] = None,
+    image: Annotated[str | None, typer.Option(metavar="PLACE", help="The same for a picture alone.")] = None,
+) -> None:
+    """Take the prompts that a released checkpoint was trained on from your checkout of the authors' repository."""
+    import worker.commands.prompts as body
+
+    raise typer.Exit(body.import_from(checkout, to, text=text, text_image=text_image, image=image))
 
 
 def main() -> None:

@@ -4,8 +4,10 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from proguard_core.policy.policy import Policy
 from worker import logs
 from worker.errors import EXIT_CONFIGURATION, ConfigurationError
 from worker.secret_values import masked
@@ -78,7 +80,17 @@ def _offline_errors(settings: Settings) -> list[str]:
     except ConfigurationError as error:
         return [str(error)]
     print(f"guard: ok ({guard.name}; not loaded)")
+    if unlike := _unlike_training(settings, policy):
+        print(f"warning: {unlike}", file=sys.stderr)
     return []
+
+
+def _unlike_training(settings: Settings, policy: Policy) -> str | None:
+    """What is to be said of prompts that a released checkpoint was not trained on."""
+    from proguard_core.policy.prompts.released import warning
+
+    folder = settings.guard.settings.get("prompts")
+    return warning(settings.guard.model, Path(str(folder)) if folder else None, policy)
 
 
 def _check_online(settings: Settings, wait_s: float) -> int:

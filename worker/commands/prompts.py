@@ -10,8 +10,11 @@ from proguard_core.policy.prompts.renderer import PromptError
 from worker.errors import WorkerError
 
 
-def import_from(checkout: Path, folder: Path, places: dict[PromptKind, str | None]) -> int:
+def import_from(
+    checkout: Path, folder: Path, text: str | None = None, text_image: str | None = None, image: str | None = None
+) -> int:
     """Write the folder of prompts; say where each came from, what is to be compared, and the settings to make."""
+    places = {PromptKind.TEXT: text, PromptKind.TEXT_IMAGE: text_image, PromptKind.IMAGE: image}
     choices = {kind: place for kind, place in places.items() if place is not None}
     try:
         imported = import_prompts(checkout, folder, choices)
