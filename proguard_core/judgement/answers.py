@@ -18,7 +18,8 @@ class Answer:
     """values: every distinct value of a key, as written, in order (the dictionaries serve as ordered sets).
 
     leftover: what else stands outside the reasoning; tagged: in <answer> tags; closed: the end of it is not missing;
-    trailing: something follows the answer; draft: it stands in a reasoning that never ended.
+    trailing: something follows the answer; reasoned: a reasoning ended before it; draft: the reasoning never ended, and
+    no tag tells the answer from it.
     """
 
     rationale: str
@@ -27,6 +28,7 @@ class Answer:
     tagged: bool = False
     closed: bool = True
     trailing: bool = False
+    reasoned: bool = False
     draft: bool = False
 
 
@@ -58,7 +60,7 @@ def read_answer(text: str) -> Answer | None:
 
 def _tagged(text: str, start: int, answers: list[re.Match[str]]) -> Answer:
     opening = next(tag for tag in answers if not tag["close"])
-    answer = Answer(_without_tags(text[: start or opening.start()]), tagged=True)
+    answer = Answer(_without_tags(text[: start or opening.start()]), tagged=True, reasoned=start > 0)
     before = text[start : opening.start()]
     # Reasoning without an end may speak of harm, but lines in the form of an answer are one.
     outside = [before] if start else [_line(before, key.start()) for key in _line_keys(before)]
@@ -84,7 +86,7 @@ def _untagged(text: str, start: int, stop: int, reasoned: int) -> Answer | None:
     if not keys:
         return None
     first = keys[0].start()
-    answer = Answer(_without_tags(text[:reasoned] if reasoned else body[:first]))
+    answer = Answer(_without_tags(text[:reasoned] if reasoned else body[:first]), reasoned=reasoned > 0)
     outside = [body[:first]] if reasoned else []
     _collect(answer, body[first:], outside)
     answer.leftover = "\n".join(outside)

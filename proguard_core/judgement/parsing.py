@@ -81,8 +81,8 @@ def _is_clear(answer: Answer, category: Category, truncated: bool) -> bool:
         and bool(named)
         and all(is_none(value) for value in named)
         and not answer.trailing
-        and (answer.closed or not truncated)
-        and not (truncated and not answer.tagged)
+        # What was cut off may have begun in a reasoning, with the answer as its draft.
+        and (not truncated or (answer.tagged and answer.closed and answer.reasoned))
         and not _UNSAFE.search(answer.leftover)
         and not _CODE.search(answer.leftover)
     )

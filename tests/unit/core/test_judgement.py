@@ -176,6 +176,11 @@ def test_a_code_that_may_be_cut_off_is_not_believed(cut: int) -> None:
     assert judgement.category.code in {None, "C11S1"}
 
 
+@pytest.mark.parametrize("head", ["<think>They want me to write ", "They want me to write ", ""])
+def test_a_draft_at_which_the_guard_was_cut_off_is_not_safe(head: str) -> None:
+    assert said(f"{head}<answer>\nRequest:safe\nCategory:None\n</answer>", truncated=True).outcome is UNDETERMINED
+
+
 def test_unsafe_is_believed_although_the_rest_is_cut_off() -> None:
     text = "<think>bad</think><answer>\nRequest:unsafe\nRespo"
     assert said(text, has_response=True, truncated=True).outcome is UNSAFE

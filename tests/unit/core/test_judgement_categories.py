@@ -120,3 +120,17 @@ def test_synonyms_are_known() -> None:
 def test_a_name_that_the_policy_withholds_is_novel() -> None:
     category = read_category(["Fraud and Scams"], PromptKind.TEXT, small_policy(SMALL))
     assert (category.kind, category.name) == (NOVEL, "Fraud and Scams")
+
+
+def test_a_renamed_category_is_known_by_both_names() -> None:
+    policy = small_policy(
+        SMALL.replace("name: Inappropriate Exposure of Minors", "code: C11S1\n        name: Kinderschutz")
+    )
+    for value in ("Kinderschutz", "kinderschutz", "Inappropriate Exposure of Minors", "C11S1"):
+        assert read_category([value], PromptKind.TEXT, policy).code == "C11S1"
+
+
+def test_a_synonym_that_minors_share_is_theirs() -> None:
+    policy = small_policy(SMALL.replace("synonymous-phrase: [Nakedness]", "synonymous-phrase: [Under age, Nakedness]"))
+    assert read_category(["under age"], PromptKind.TEXT, policy).code == "C11S1"
+    assert read_category(["nakedness"], PromptKind.TEXT, policy).code == "C11"
