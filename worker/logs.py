@@ -25,7 +25,7 @@ _SECRET = re.compile(
     ("[^"]*" | '[^']*' | [^\s,;&"']+)"""
 )
 # Libraries whose INFO lines are chatter of every request.
-_NOISY = ("botocore", "boto3", "urllib3", "s3transfer", "PIL")
+_NOISY = ("botocore", "boto3", "urllib3", "s3transfer", "PIL", "httpx2", "httpcore2")
 
 # Shorter ones would blacken half of every line; docs/security.md says so.
 _SHORTEST_HIDDEN = 6

@@ -14,7 +14,7 @@ _MASK = "********"
 _SECRET_PARTS = ("password", "secret", "token", "jaas", "passphrase")
 # Not settings of ours, but keys all the same.
 _CREDENTIALS_IN_URL = re.compile(r"(?i)([a-z][a-z0-9+.\-]*://[^/\s:@]*:)[^/\s@]+@")
-_SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENAI_API_KEY")
 _HEADER_VARIABLES = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
 
 
@@ -54,7 +54,7 @@ def values_of(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def values_of_environment() -> Iterator[str]:
-    """The secrets that other libraries take from the environment: S3 keys and the headers of an OTLP collector."""
+    """Secrets that are in the environment by other names than ours: keys of S3 and guard servers, headers for OTLP."""
     yield from (os.environ[name] for name in _SECRET_VARIABLES if os.environ.get(name))
     for name in _HEADER_VARIABLES:
         yield from (header.partition("=")[2].strip() for header in os.environ.get(name, "").split(","))

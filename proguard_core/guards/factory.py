@@ -5,18 +5,27 @@ from collections.abc import Callable
 from typing import cast
 
 from proguard_core.guards.protocol import Guard, GuardOptions
+from proguard_core.guards.wrapping import split
 from proguard_core.policy.policy import Policy
 
 Factory = Callable[[GuardOptions, Policy], Guard]
 
-_ENGINES = {"embedded": "proguard_core.guards.embedded:create"}
+_ENGINES = {
+    "embedded": "proguard_core.guards.embedded:create",
+    "openai": "proguard_core.guards.openai:create",
+}
 
 
 def create(engine: str, options: GuardOptions, policy: Policy) -> Guard:
-    """The guard of an engine name or of `package.module:factory`, not yet started.
+    """The guard of an engine name or of `package.module:factory`, in the wrappers that are set, not yet started.
 
     ValueError names what is wrong with the setting; a missing package of the engine is one of these.
     """
+    own, wrappers = split(options)
+    return wrappers.around(_bare(engine, own, policy), policy, create)
+
+
+def _bare(engine: str, options: GuardOptions, policy: Policy) -> Guard:
     target = _ENGINES.get(engine, engine)
     module_name, colon, attribute = target.partition(":")
     if not colon:

@@ -130,7 +130,7 @@ class Client:
         if status in (429, 503):
             return Busy(status, _seconds(retry_after))
         if status in (401, 403):
-            key = self._settings.api_key_variable
+            key = self._settings.key_variable
             held = "the key" if self._settings.api_key else "a request without a key; set one"
             return SetUpWrongly(f"it refuses {held} in {key} ({status})")
         if status == httpx2.codes.NOT_FOUND:

@@ -24,6 +24,7 @@ from proguard_core.guards.protocol import (
 from proguard_core.judgement import parse
 from proguard_core.policy.policy import Policy, concerns_minors
 from proguard_core.policy.prompts import Prompt, Prompts
+from proguard_core.policy.prompts.released import warning
 from schemas.common import Outcome, Reason
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class OpenAIGuard:
     def __init__(self, options: GuardOptions, policy: Policy) -> None:
         self._settings = read(options)
         self._policy = policy
-        self._prompts = Prompts(policy, self._settings.templates)
+        self._prompts = Prompts(policy, self._settings.prompts)
         self._revision = _revision(self._settings, self._prompts.version, policy.version)
         self._places = asyncio.Semaphore(self._settings.concurrency)
         self._client: Client | None = None
@@ -84,6 +85,8 @@ class OpenAIGuard:
         """
         if self._client is not None:
             return
+        if said := warning(self._settings.model, self._settings.prompts, self._policy):
+            log.warning("%s", said)
         self._client = client = Client(self._settings)
         self._pool = ThreadPoolExecutor(min(MOST_ENCODERS, os.cpu_count() or 1), thread_name_prefix="guard-picture")
         faults = await asyncio.gather(*(self._check(client, server) for server in self._servers.all))

@@ -17,14 +17,14 @@ _LIMITS = GuardLimits()
 class ServerSettings:
     """How servers are asked. Times in seconds, output_cap in tokens, window_bytes and max_pixels as in GuardLimits.
 
-    api_key: of the environment variable that api_key_variable names, None where it is unset; never shown.
+    api_key: of the environment variable that key_variable names, None where it is unset; never shown.
     weights: what the operator calls the weights that are served; part of the revision.
-    templates: a folder of prompts in place of ours.
+    prompts: a folder of prompts in place of ours.
     """
 
     model: str
     base_urls: tuple[str, ...]
-    api_key_variable: str = KEY_VARIABLE
+    key_variable: str = KEY_VARIABLE
     api_key: str | None = field(default=None, repr=False)
     output_cap: int = 1024
     request_timeout_s: float = 45.0
@@ -35,7 +35,7 @@ class ServerSettings:
     window_bytes: int = _LIMITS.window_bytes
     max_pixels: int = _LIMITS.max_pixels
     weights: str = ""
-    templates: Path | None = None
+    prompts: Path | None = None
 
     @property
     def answer_settings(self) -> str:
@@ -52,11 +52,11 @@ def read(options: GuardOptions) -> ServerSettings:
     checked.only(own, KEYS, "the openai guard")
     if not options.model:
         raise ValueError("guard.model must name the model that the server serves")
-    variable = checked.text(own, "api_key_variable", KEY_VARIABLE)
+    variable = checked.text(own, "key_variable", KEY_VARIABLE)
     return ServerSettings(
         model=options.model,
         base_urls=_base_urls(options.base_urls),
-        api_key_variable=variable,
+        key_variable=variable,
         api_key=_api_key(variable),
         output_cap=checked.whole(own, "output_cap", 1024),
         request_timeout_s=checked.positive(own, "request_timeout_s", 45.0),
@@ -67,7 +67,7 @@ def read(options: GuardOptions) -> ServerSettings:
         window_bytes=checked.whole(own, "window_bytes", _LIMITS.window_bytes),
         max_pixels=checked.whole(own, "max_pixels", _LIMITS.max_pixels),
         weights=checked.text(own, "weights", ""),
-        templates=Path(folder) if (folder := checked.text(own, "templates", "")) else None,
+        prompts=Path(folder) if (folder := checked.text(own, "prompts", "")) else None,
     )
 
 

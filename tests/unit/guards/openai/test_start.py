@@ -35,7 +35,7 @@ URL = "http://127.0.0.1:8000/v1"
         (GuardOptions(MODEL, (URL,), {"image_format": "gif"}), "image_format"),
         (GuardOptions(MODEL, (URL,), {"structured_retry": "perhaps"}), "structured_retry"),
         (GuardOptions(MODEL, (URL,), {"api_key": "sk-hidden"}), "api_key"),
-        (GuardOptions(MODEL, (URL,), {"templates": "no/such/folder"}), "no/such/folder"),
+        (GuardOptions(MODEL, (URL,), {"prompts": "no/such/folder"}), "no/such/folder"),
     ],
 )
 def test_wrong_settings_are_named(given: GuardOptions, named: str) -> None:
@@ -56,7 +56,7 @@ def test_values_from_the_environment_are_texts(monkeypatch: pytest.MonkeyPatch) 
         "output_cap": "64",
         "request_timeout_s": "2.5",
         "structured_retry": "false",
-        "api_key_variable": "MY_KEY",
+        "key_variable": "MY_KEY",
     }
     settings = read(GuardOptions(MODEL, (URL,), given))
     assert (settings.output_cap, settings.request_timeout_s, settings.structured_retry) == (64, 2.5, False)
@@ -121,6 +121,15 @@ async def test_after_an_end_a_server_that_was_left_out_is_used_again() -> None:
             server.script.trouble = None
             await guard.start()
             assert outcomes(await guard.judge(texts(1))) == [Outcome.SAFE]
+
+
+async def test_a_released_checkpoint_with_other_prompts_warns_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    released = "yushaohan/ProGuard-7B"
+    with OpenAIServer(model=released) as server:
+        guard = create(replace(options(server), model=released), POLICY)
+        await guard.start()
+        await guard.close()
+    assert "was trained on the authors' prompts" in caplog.text
 
 
 async def test_one_server_that_is_set_up_wrongly_is_left_out_beside_a_good_one(

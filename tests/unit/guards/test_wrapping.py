@@ -1,0 +1,67 @@
+"""cache_size and shadow of `[guard.settings]` put wrappers around any engine; the rest is the engine's own."""
+
+from typing import Any
+
+import pytest
+
+from proguard_core.guards.cached import CachedGuard
+from proguard_core.guards.factory import create
+from proguard_core.guards.protocol import GuardOptions, GuardRequest
+from proguard_core.guards.shadow import ShadowGuard
+from proguard_core.policy.loader import load_policy
+from tests.support.guards import ScriptedGuard
+
+POLICY = load_policy()
+SCRIPTED = "tests.support.guards:scripted"
+
+
+def made(**settings: Any) -> object:
+    return create(SCRIPTED, GuardOptions(settings=settings), POLICY)
+
+
+def test_without_their_keys_there_are_none() -> None:
+    assert isinstance(made(), ScriptedGuard)
+    assert isinstance(made(cache_size=0), ScriptedGuard)
+    assert isinstance(made(shadow={}), ScriptedGuard)
+
+
+def test_the_shadow_is_outermost_and_the_engine_keeps_its_own_keys() -> None:
+    guard = made(cache_size="50", revision="7", shadow={"engine": SCRIPTED, "settings": {"revision": "8"}})
+    assert isinstance(guard, ShadowGuard)
+    assert isinstance(guard._live, CachedGuard)
+    assert isinstance(guard._second, ScriptedGuard)
+    assert (guard.name, guard.revision, guard._second.revision) == ("scripted", "7", "8")
+
+
+def test_the_second_guard_may_be_of_any_engine() -> None:
+    table = {"engine": "openai", "model": "m", "base_urls": ["http://127.0.0.1:1/v1"], "share": 0.5, "queue": 2}
+    guard = made(shadow=table)
+    assert isinstance(guard, ShadowGuard)
+    assert guard._second.name == "openai:m"
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"cache_size": -1}, "cache_size"),
+        ({"cache_size": "many"}, "cache_size"),
+        ({"shadow": "openai"}, "shadow must be a table"),
+        ({"shadow": {"share": 0.1}}, "shadow.*engine"),
+        ({"shadow": {"engine": SCRIPTED, "shares": 1}}, "shadow.*shares"),
+        ({"shadow": {"engine": SCRIPTED, "share": 1.5}}, "shadow.*share"),
+        ({"shadow": {"engine": "nothing"}}, "shadow.*nothing"),
+        ({"shadow": {"engine": "openai", "base_urls": "http://x/v1"}}, "shadow.*base_urls"),
+        ({"shadow": {"engine": SCRIPTED, "settings": {"shadow": {"engine": SCRIPTED}}}}, "shadow of its own"),
+    ],
+)
+def test_wrong_settings_are_named(settings: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        made(**settings)
+
+
+async def test_wrapped_it_judges() -> None:
+    guard = create(SCRIPTED, GuardOptions(settings={"cache_size": 5, "shadow": {"engine": SCRIPTED}}), POLICY)
+    await guard.start()
+    judgements = await guard.judge([GuardRequest("unsafe:C3S1"), GuardRequest("a")])
+    assert [str(judgement.outcome) for judgement in judgements] == ["unsafe", "safe"]
+    await guard.close()
