@@ -84,8 +84,9 @@ class TransactionalPublisher:
         self._recovering = False
         self._commit_now = False
         # The one call that is not made by the stream's thread itself: it would stand still with it.
-        self._sending = AbandonableCall("send offsets")
-        self._sending_since = 0.0
+        self._call = AbandonableCall("transaction")
+        self._call_since = 0.0
+        self._timeout_s = settings.transaction_timeout_ms / 1000
         self.state = State.STARTING
         self._steps = {
             State.STARTING: self._start,
@@ -151,12 +152,13 @@ class TransactionalPublisher:
     def close(self) -> None:
         """See Publisher."""
         try:
-            if self._sending.running and not self._sending.finished(1.0):
-                log.info("the last transaction is left to the broker's timeout: sending offsets does not return")
+            under_way = self._call.running
+            if under_way and not self._call.finished(1.0):
+                log.info("the last transaction is left to the broker's timeout: its last call does not return")
                 return
             if self.state in {State.OPEN, State.SENDING, State.ABORTING}:
                 self._producer.abort_transaction(1.0)
-            elif self.state is State.COMMITTING:
+            elif self.state is State.COMMITTING and not under_way:
                 self._producer.commit_transaction(1.0)
         except KafkaException as error:
             log.info("the last transaction is left to the broker's timeout: %s", error.args[0].str())
@@ -221,27 +223,24 @@ class TransactionalPublisher:
 
     def _send_offsets(self) -> bool:
         assert self._consumer is not None
-        if self._sending.running:
-            return self._await_offsets()
-        metadata = self._consumer.consumer_group_metadata()
-        if not is_member(metadata):
-            return False  # the loss will be heard of in a poll to come, and abort this transaction
-        producer, offsets = self._producer, next_offsets(self._sent)
-        self._sending_since = self._clock()
-        self._sending.start(lambda: producer.send_offsets_to_transaction(offsets, metadata, SLICE_S))
-        return self._await_offsets()
-
-    def _await_offsets(self) -> bool:
-        """librdkafka may wait for a group coordinator that is gone without regard to the timeout (its issue 5511)."""
-        if self._sending.finished(_WAIT_S):
+        if not self._call.running:
+            metadata = self._consumer.consumer_group_metadata()
+            if not is_member(metadata):
+                return False  # the loss will be heard of in a poll to come, and abort this transaction
+            producer, offsets = self._producer, next_offsets(self._sent)
+            self._begin_call(lambda: producer.send_offsets_to_transaction(offsets, metadata, SLICE_S))
+        if self._returned("sending offsets"):
             self.state = State.COMMITTING
             return True
-        if self._clock() - self._sending_since >= self._settings.transaction_timeout_ms / 1000:
-            self._recover(KafkaError(KafkaError._TIMED_OUT, "sending offsets does not return"))
         return False
 
     def _commit(self) -> bool:
-        self._producer.commit_transaction(_WAIT_S)
+        """One long call: with many short ones in its place librdkafka ended the process by an assertion of its own."""
+        if not self._call.running:
+            producer, timeout_s = self._producer, self._timeout_s
+            self._begin_call(lambda: producer.commit_transaction(timeout_s))
+        if not self._returned("the commit"):
+            return False
         confirm(self._sent, self._telemetry)
         self._sent.clear()
         self._telemetry.commits += 1
@@ -250,16 +249,30 @@ class TransactionalPublisher:
         return False
 
     def _abort(self) -> bool:
-        if self._sending.running:  # two calls at once are refused
-            self._await_offsets()
-            if self.state is State.COMMITTING:
-                self.state = State.ABORTING
+        if self._call.running:  # two calls at once are refused
+            self._returned("sending offsets")
             return False
         self._producer.abort_transaction(SLICE_S)
         self._telemetry.aborts += 1
         take_back(self._queue, self._sent)
         self._not_before = self._clock() + _ABORT_PAUSE_S
         self.state = State.IDLE
+        return False
+
+    def _begin_call(self, task: Callable[[], object]) -> None:
+        self._call_since = self._clock()
+        self._call.start(task)
+
+    def _returned(self, what: str) -> bool:
+        """Whether the call under way is over; raises what it raised.
+
+        librdkafka may wait for a coordinator that is gone without regard to the time-out (its issue 5511): then the
+        call and its producer are left behind.
+        """
+        if self._call.finished(_WAIT_S):
+            return True
+        if self._clock() - self._call_since >= self._timeout_s:
+            self._recover(KafkaError(KafkaError._TIMED_OUT, f"{what} does not return"))
         return False
 
     def _failed(self, error: KafkaError) -> None:
@@ -286,8 +299,7 @@ class TransactionalPublisher:
         """A new producer with the same id. The guard and everything it said stay."""
         now = self._clock()
         # A process that was frozen finds its transaction ended by the broker, and the broker says it in the same words.
-        timeout_s = self._settings.transaction_timeout_ms / 1000
-        timed_out = self._begun_at is not None and now - self._begun_at >= timeout_s
+        timed_out = self._begun_at is not None and now - self._begun_at >= self._timeout_s
         if error.code() in _FENCED and not timed_out:
             self._fenced_at.append(now)
             if len(self._fenced_at) == 2 and now - self._fenced_at[0] < _FENCES_WITHIN_S:
@@ -298,7 +310,7 @@ class TransactionalPublisher:
         log.warning("the producer is lost and made anew: %s", error.str())
         self._telemetry.recoveries += 1
         self._producer.purge()
-        self._sending.abandon()
+        self._call.abandon()
         self._producer = self._make_producer()
         take_back(self._queue, self._sent)
         self._recovering = True

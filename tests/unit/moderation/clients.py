@@ -78,7 +78,7 @@ class FakeProducer:
         queue = self.script.get(call)
         error = queue.popleft() if queue else None
         if error is not None:
-            self.clock.sleep(timeout)
+            self.clock.sleep(min(timeout, 0.05))  # what is scripted is said long before a generous time-out
             raise error
 
     def __len__(self) -> int:
