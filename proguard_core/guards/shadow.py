@@ -93,6 +93,8 @@ class ShadowGuard:
                 await self._second.close()
         with contextlib.suppress(OSError):
             self._record.close()
+        counted = (self.judged, self.disagreed, self.dropped, self.failed)
+        log.info("shadow guard: %d judged, %d of them otherwise, %d dropped, %d failed", *counted)
         await self._live.close()
 
     def _put(self, request: GuardRequest, judgement: Judgement, revision: str) -> None:
