@@ -4,6 +4,7 @@ A kill or stop counts only if the worker had posts in the guard at that moment: 
 """
 
 import random
+import signal
 import threading
 import time
 from collections import Counter
@@ -37,6 +38,7 @@ _STUCK_S = 90.0
 # Nothing more is broken while the group is so far behind: that it comes back each time is a promise, too.
 _BEHIND_S = 20.0
 _START_S = 60.0
+_CRASHES = {-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS}
 _MENDED_S = 180.0
 
 
@@ -73,8 +75,8 @@ class StormReport:
 
     @property
     def clean(self) -> bool:
-        """Whether every promise held."""
-        return self.findings.clean
+        """Whether every promise held, and no worker crashed by itself."""
+        return self.findings.clean and not any(code in _CRASHES for _slot, code in self.exits)
 
 
 class Storm:
