@@ -28,8 +28,6 @@ from worker.settings import TopicSettings
 
 Headers = dict[str, str | bytes | None] | list[tuple[str, str | bytes | None]] | None
 
-# Room for our own fields in a retraining hit: what `topics create` grants beyond the posts' limit.
-HIT_OVERHEAD_BYTES = 64 * 1024
 # Our headers without the post_id: names, type, source, times and trace; topic names are at most 249 characters.
 _HEADERS_BYTES = 400
 # Asking an enumeration for a member costs more than a dictionary look-up, for every post.

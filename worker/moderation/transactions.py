@@ -83,7 +83,7 @@ class TransactionalPublisher:
         self._fenced_at: deque[float] = deque(maxlen=2)
         self._recovering = False
         self._commit_now = False
-        # The one call that is not made by the stream's thread itself: it would stand still with it.
+        # Sends offsets and commits: the stream's thread would stand still with such a call.
         self._call = AbandonableCall("transaction")
         self._call_since = 0.0
         self._timeout_s = settings.transaction_timeout_ms / 1000

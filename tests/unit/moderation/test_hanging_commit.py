@@ -55,8 +55,8 @@ def test_a_call_that_never_returns_costs_a_producer_and_no_outcome(bench: Bench,
     bench.assert_all_in(0, 1)
 
 
-def test_a_lost_partition_is_aborted_once_the_call_returns(bench: Bench, hung: threading.Event) -> None:
-    """Two calls of one producer at once would be refused."""
+def lose_one_of_two_partitions(bench: Bench) -> None:
+    """While the offsets of both are being sent."""
     other = PartitionTrack("posts", 1, 1)
     bench.add(0)
     bench.add(0, track=other)
@@ -64,6 +64,11 @@ def test_a_lost_partition_is_aborted_once_the_call_returns(bench: Bench, hung: t
     bench.publisher.step()
     other.close()
     bench.publisher.drop([other])
+
+
+def test_a_lost_partition_is_aborted_once_the_call_returns(bench: Bench, hung: threading.Event) -> None:
+    """Two calls of one producer at once would be refused."""
+    lose_one_of_two_partitions(bench)
     assert bench.publisher.state is State.ABORTING
     bench.publisher.step()
     assert "abort" not in bench.producer.calls
@@ -75,13 +80,7 @@ def test_a_lost_partition_is_aborted_once_the_call_returns(bench: Bench, hung: t
 
 
 def test_a_lost_partition_is_dropped_though_the_call_never_returns(bench: Bench, hung: threading.Event) -> None:
-    other = PartitionTrack("posts", 1, 1)
-    bench.add(0)
-    bench.add(0, track=other)
-    bench.until(State.SENDING)
-    bench.publisher.step()
-    other.close()
-    bench.publisher.drop([other])
+    lose_one_of_two_partitions(bench)
     bench.clock.sleep(15)
     bench.run()
     assert len(bench.producers) == 2
