@@ -67,99 +67,99 @@ def test_law_2_a_clean_restart_judges_nothing_twice(stream: StreamUnderTest) -> 
     assert len(log.read_text().splitlines()) == 200
 
 
-def test_law_2_recovery_asks_the_guard_nothing_again(plain_stream: StreamUnderTest) -> None:
+def test_law_2_recovery_asks_the_guard_nothing_again(stream: StreamUnderTest) -> None:
     """Frozen longer than the broker keeps a transaction open: a new producer publishes the same outcomes."""
-    log = plain_stream.directory / "judged"
+    log = stream.directory / "judged"
     settings = {"transaction_timeout_ms": 2000, "commit_interval_ms": 900}
-    with plain_stream.worker(kafka=settings, guard={"settings": {"log_file": str(log)}}) as worker:
+    with stream.worker(kafka=settings, guard={"settings": {"log_file": str(log)}}) as worker:
         worker.wait_for_log("assigned")
         for burst in range(3):
-            plain_stream.send(*(text_post(burst * 50 + number) for number in range(50)))
+            stream.send(*(text_post(burst * 50 + number) for number in range(50)))
             time.sleep(0.4)  # judged, and its transaction open or about to be
             worker.suspend()
             time.sleep(4.5)
             worker.resume()
-            plain_stream.answers((burst + 1) * 50)
+            stream.answers((burst + 1) * 50)
         assert worker.terminate() == 0
         assert worker.log.count("guard: scripted") == 1
     assert len(log.read_text().splitlines()) == 150
 
 
-def test_law_2_two_workers_of_one_id_end_with_75(plain_stream: StreamUnderTest) -> None:
+def test_law_2_two_workers_of_one_id_end_with_75(stream: StreamUnderTest) -> None:
     """Each fences the other; the one fenced twice says so instead of fighting on."""
-    plain_stream.send(*(text_post(number) for number in range(50)))
-    first = plain_stream.worker()
-    second = plain_stream.worker()
-    second.settings["kafka"]["state_dir"] = str(plain_stream.directory / "other-state")
+    stream.send(*(text_post(number) for number in range(50)))
+    first = stream.worker()
+    second = stream.worker()
+    second.settings["kafka"]["state_dir"] = str(stream.directory / "other-state")
     with first, second:
         deadline = time.monotonic() + 60
         number = 50
         while first.process.poll() is None and second.process.poll() is None and time.monotonic() < deadline:
-            plain_stream.send(*(text_post(number + more) for more in range(8)))
+            stream.send(*(text_post(number + more) for more in range(8)))
             number += 8
             time.sleep(0.2)
         codes = {first.process.poll(), second.process.poll()}
         assert codes == {75, None}
         assert "two workers share" in first.log
-        plain_stream.answers(number)
+        stream.answers(number)
 
 
 @pytest.mark.parametrize("start", ["latest", "time"])
-def test_law_1_a_new_group_starts_where_the_setting_says(plain_stream: StreamUnderTest, start: str) -> None:
+def test_law_1_a_new_group_starts_where_the_setting_says(stream: StreamUnderTest, start: str) -> None:
     """And commits that place, so that a restart without any record read begins there again."""
-    plain_stream.send(*(text_post(number) for number in range(20)))
+    stream.send(*(text_post(number) for number in range(20)))
     time.sleep(1.1)
     start_from = "latest" if start == "latest" else datetime.now(UTC).isoformat()
     if start == "time":
-        plain_stream.send(text_post(20))
-    worker = plain_stream.worker(kafka={"start_from": start_from})
+        stream.send(text_post(20))
+    worker = stream.worker(kafka={"start_from": start_from})
     with worker:
         worker.wait_for_log("starts at")
         time.sleep(1.5)
         worker.kill()
     if start == "latest":
-        plain_stream.send(text_post(20))
+        stream.send(text_post(20))
     worker.settings["kafka"]["start_from"] = "earliest"
     with worker:
-        found = plain_stream.answers(1)
+        found = stream.answers(1)
     assert [verdict["post_id"] for verdict in found.verdicts] == ["post-20"]
 
 
-def test_law_1_expired_posts_stop_their_partition(plain_stream: StreamUnderTest) -> None:
+def test_law_1_expired_posts_stop_their_partition(stream: StreamUnderTest) -> None:
     """Says how many were never read, judges the other partitions, and goes on only when told to."""
-    worker = plain_stream.worker()
+    worker = stream.worker()
     with worker:
         for partition in range(4):
-            plain_stream.send(*(text_post(number) for number in range(5)), partition=partition)
-        plain_stream.answers(20)
+            stream.send(*(text_post(number) for number in range(5)), partition=partition)
+        stream.answers(20)
         worker.terminate()
     for partition in range(4):
-        plain_stream.send(*(text_post(number) for number in range(10)), partition=partition)
-    gone = TopicPartition(plain_stream.topics.posts, 2, 12)
-    admin = AdminClient(plain_stream.config)
+        stream.send(*(text_post(number) for number in range(10)), partition=partition)
+    gone = TopicPartition(stream.topics.posts, 2, 12)
+    admin = AdminClient(stream.config)
     admin.delete_records([gone])[gone].result(20)
     with worker:
         worker.wait_for_log("7 posts of")
-        plain_stream.answers(50)
+        stream.answers(50)
         time.sleep(1)
-        assert len(plain_stream.found().verdicts) == 50
+        assert len(stream.found().verdicts) == 50
         worker.terminate()
     worker.settings["kafka"]["on_expired"] = "continue"
     with worker:
-        plain_stream.answers(53)
+        stream.answers(53)
 
 
-def test_law_2_transaction_markers_leave_gaps_that_do_not_matter(plain_stream: StreamUnderTest) -> None:
+def test_law_2_transaction_markers_leave_gaps_that_do_not_matter(stream: StreamUnderTest) -> None:
     """Posts written in transactions, aborted ones among them: contiguous means contiguous among what is delivered."""
-    producer = Producer({**plain_stream.config, "transactional.id": plain_stream.topics.posts + "-writer"})
+    producer = Producer({**stream.config, "transactional.id": stream.topics.posts + "-writer"})
     producer.init_transactions(20)
     for number in range(30):
         producer.begin_transaction()
-        producer.produce(plain_stream.topics.posts, orjson.dumps(text_post(number)), f"post-{number}", partition=0)
+        producer.produce(stream.topics.posts, orjson.dumps(text_post(number)), f"post-{number}", partition=0)
         producer.flush(10)
         producer.abort_transaction(10) if number % 3 == 0 else producer.commit_transaction(10)
-    with plain_stream.worker() as worker:
-        plain_stream.answers(20)
+    with stream.worker() as worker:
+        stream.answers(20)
         assert worker.terminate() == 0
 
 
