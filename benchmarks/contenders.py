@@ -14,7 +14,7 @@ from proguard_core.guards.protocol import Judgement
 from proguard_core.questions import Coverage, combine, plan
 from tests.support.processes import start_server
 from tests.support.topics import TopicNames
-from worker.local.child import Child
+from worker.local.child import Child, free_ports
 from worker.moderation.outcome import Judged, OutcomeWriter
 from worker.moderation.run import make_policy, make_writer
 from worker.settings import Settings
@@ -88,6 +88,7 @@ def _worker_environment(ground: Ground) -> dict[str, str]:
         },
         "topics": {name: getattr(ground.topics, name) for name in TopicNames.__dataclass_fields__},
         "guard": {"engine": "benchmarks.guards:instant"},
+        "telemetry": {"port": free_ports(1)[0]},
     }
     for section, keys in ground.settings.items():
         sections.setdefault(section, {}).update(keys)

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,15 @@ import orjson
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from benchmarks.contenders import COMMIT_INTERVAL_MS, PROGUARD, Ground, start
+from benchmarks.load import backlog
 from benchmarks.measure import GroupWatch, Rate, Sample, between, cpu_seconds
-from benchmarks.throughput import PARTITIONS
+from benchmarks.topics import create_stream
 from tests.support.kafka_cluster import ClientConfig, KafkaCluster
 from tests.support.processes import start_server
-from tests.support.topics import TopicNames, create_topics
 
+_FIRST_POSTS = 100
 _WARM_UP_S = 5.0
+_PATIENCE_S = 60.0
 _WATCHED_A_SECOND = 500
 
 
@@ -71,14 +74,14 @@ class VerdictReader:
 def latency(cluster: KafkaCluster, directory: Path, rate: float, seconds: float) -> Latency:
     """A worker that has nothing to wait for, at `rate` posts a second for so long after warming up."""
     config = cluster.client_config()
-    names = TopicNames.of(f"latency-{uuid.uuid4().hex[:8]}")
-    create_topics(config, names.all(), PARTITIONS, max_message_bytes="1200000")
+    names = create_stream(config, f"latency-{uuid.uuid4().hex[:8]}")
     ground = Ground(cluster.bootstrap_servers, names, names.posts, directory, {"batching": {"max_wait_ms": 5}})
     every = max(1, int(rate / _WATCHED_A_SECOND))
     worker = start(PROGUARD, ground)
     reader = VerdictReader(config, names.verdicts, every)
     watch = GroupWatch(config, ground.group, names.posts)
     try:
+        _wait_for_first_commit(cluster, names.posts, watch)
         out = directory / "acknowledged.jsonl"
         load = {
             "bootstrap_servers": cluster.bootstrap_servers,
@@ -95,12 +98,33 @@ def latency(cluster: KafkaCluster, directory: Path, rate: float, seconds: float)
         time.sleep(seconds - 1)
         last = Sample(time.monotonic(), watch.committed(), tuple(map(cpu_seconds, pids)))
         generator.process.wait(60)
-        time.sleep(2 + COMMIT_INTERVAL_MS / 1000)
+        _wait_for_the_rest(watch)
         return _result(out, reader.seen, first, between(first, last))
     finally:
         worker.stop()
         reader.close()
         watch.close()
+
+
+def _wait_for_first_commit(cluster: KafkaCluster, topic: str, watch: GroupWatch) -> None:
+    """Until the worker has joined its group and answered a few posts: starting is not what is measured."""
+    backlog(cluster.client_config(), topic, _FIRST_POSTS)
+    _wait(lambda: watch.committed() == _FIRST_POSTS)
+
+
+def _wait_for_the_rest(watch: GroupWatch) -> None:
+    """Until every post is committed, and a little for the reader."""
+    end = watch.end()
+    _wait(lambda: watch.committed() >= end)
+    time.sleep(2 * COMMIT_INTERVAL_MS / 1000)
+
+
+def _wait(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not reached():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the worker has not come so far in {_PATIENCE_S:.0f} s: see its log")
+        time.sleep(0.1)
 
 
 def _result(out: Path, seen: dict[tuple[int, int], float], first: Sample, rate: Rate) -> Latency:

@@ -11,10 +11,10 @@ from pathlib import Path
 from benchmarks.contenders import PROGUARD, Ground, start
 from benchmarks.load import backlog
 from benchmarks.measure import GroupWatch, resident_bytes
-from benchmarks.throughput import PARTITIONS
+from benchmarks.topics import create_stream
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.processes import start_server
-from tests.support.topics import TopicNames, create_topics
+from tests.support.topics import TopicNames
 
 _CHUNK = 100_000
 _SAMPLE_S = 1.0
@@ -103,18 +103,13 @@ def _seconds(began: float, length: float) -> Iterator[float]:
 
 
 def _topics(cluster: KafkaCluster) -> TopicNames:
-    topics = TopicNames.of(f"memory-{uuid.uuid4().hex[:8]}")
-    outcomes = [name for name in topics.all() if name != topics.posts]
-    create_topics(cluster.client_config(), [topics.posts], PARTITIONS)
-    create_topics(
+    """Outcomes are kept briefly, so that the broker's disk stays small."""
+    return create_stream(
         cluster.client_config(),
-        outcomes,
-        PARTITIONS,
-        max_message_bytes="1200000",
+        f"memory-{uuid.uuid4().hex[:8]}",
         retention_bytes=str(64 * 1024**2),
         segment_bytes=str(16 * 1024**2),
     )
-    return topics
 
 
 def _mebibytes(pid: int) -> float:

@@ -13,9 +13,9 @@ import orjson
 from benchmarks.contenders import PROGUARD, Ground, start
 from benchmarks.load import backlog
 from benchmarks.measure import GroupWatch, Sample, between, samples
-from benchmarks.throughput import PARTITIONS
+from benchmarks.topics import create_stream
 from tests.support.kafka_cluster import KafkaCluster
-from tests.support.topics import TopicNames, create_topics, read_topic
+from tests.support.topics import TopicNames, read_topic
 from worker.local.child import Child
 
 _DELAY_MS = 50
@@ -56,8 +56,7 @@ def scaling(cluster: KafkaCluster, directory: Path, counts: tuple[int, ...] = (1
 
 
 def _topics(cluster: KafkaCluster, posts: int) -> TopicNames:
-    topics = TopicNames.of(f"scaling-{uuid.uuid4().hex[:8]}")
-    create_topics(cluster.client_config(), topics.all(), PARTITIONS, max_message_bytes="1200000")
+    topics = create_stream(cluster.client_config(), f"scaling-{uuid.uuid4().hex[:8]}")
     backlog(cluster.client_config(), topics.posts, posts)
     return topics
 

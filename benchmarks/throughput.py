@@ -9,10 +9,9 @@ from pathlib import Path
 from benchmarks.contenders import BARE, CONTENDERS, PROGUARD, QUIX, Contender, Ground, start
 from benchmarks.load import backlog
 from benchmarks.measure import GroupWatch, Rate, drain
+from benchmarks.topics import PARTITIONS, create_outcomes
 from tests.support.kafka_cluster import KafkaCluster
-from tests.support.topics import TopicNames, create_topics
-
-PARTITIONS = 12
+from tests.support.topics import create_topics
 
 
 def throughput(
@@ -21,8 +20,9 @@ def throughput(
     """Rates of every contender whose environment is there, one each a round."""
     config = cluster.client_config()
     source = f"bench-{uuid.uuid4().hex[:8]}"
-    create_topics(config, [f"{source}.posts"], PARTITIONS)
-    backlog(config, f"{source}.posts", posts)
+    source_topic = f"{source}.posts"
+    create_topics(config, [source_topic], PARTITIONS)
+    backlog(config, source_topic, posts)
     rates: dict[str, list[Rate]] = defaultdict(list)
     for number in range(rounds):
         for contender in CONTENDERS:
@@ -44,10 +44,7 @@ def throughput(
 def _round(cluster: KafkaCluster, directory: Path, contender: Contender, source: str, number: int, posts: int) -> Rate:
     """One contender over the whole backlog, with a group and outcome topics of its own."""
     group = f"{source}-{contender.name.replace(' ', '-')}-{number}"
-    names = TopicNames.of(group)
-    outcomes = [name for name in names.all() if name != names.posts]
-    create_topics(cluster.client_config(), outcomes, PARTITIONS, max_message_bytes="1200000")
-    topics = TopicNames(f"{source}.posts", *outcomes)
+    topics = create_outcomes(cluster.client_config(), group, f"{source}.posts")
     watch = GroupWatch(cluster.client_config(), group, topics.posts)
     child = start(contender, Ground(cluster.bootstrap_servers, topics, group, directory))
     try:
