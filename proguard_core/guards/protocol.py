@@ -84,7 +84,8 @@ class Judgement:
     """What a guard said to one question.
 
     outcome undetermined needs a reason; request and response are the labels `safe` or `unsafe` (None: not said);
-    score is a calibrated probability of unsafe in [0, 1], None where the guard has none.
+    score is a calibrated probability of unsafe in [0, 1], None where the guard has none; revision is the guard's that
+    judged, where it can change between batches (None: the one in force when the batch began).
     """
 
     outcome: Outcome
@@ -94,6 +95,7 @@ class Judgement:
     category: Category = NO_CATEGORY
     rationale: str = ""
     score: float | None = None
+    revision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

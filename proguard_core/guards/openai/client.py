@@ -6,11 +6,11 @@ message holds what the server wrote: it may quote the post. `detail` does; it is
 
 import asyncio
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 
+from proguard_core.guards.asking import Answer, Refused
 from proguard_core.guards.openai.settings import ServerSettings
 from proguard_core.guards.protocol import GuardError, GuardUnavailable
 from schemas.common import Reason
@@ -55,22 +55,6 @@ class Silent(ServerFault, TimeoutError):
     """No whole answer in time."""
 
     is_quick = False
-
-
-class Refused(Exception):
-    """The server will not answer this request, and says so. reason: what that makes of the post."""
-
-    def __init__(self, status: int, reason: Reason, detail: str) -> None:
-        super().__init__(f"it refuses the request ({status})")
-        self.reason, self.detail = reason, detail
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the model wrote. truncated: it had more to say than output_cap tokens."""
-
-    text: str
-    truncated: bool = False
 
 
 class Client:
@@ -154,7 +138,8 @@ async def _read(response: httpx2.Response) -> bytes:
 def _answer(reply: bytes) -> Answer:
     """A server with a reasoning parser gives the reasoning apart; it is put back where the model wrote it."""
     try:
-        choice: Any = json.loads(reply)["choices"][0]
+        said: Any = json.loads(reply)
+        choice = said["choices"][0]
         message = choice["message"]
         content = message.get("content") or ""
         reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
@@ -163,7 +148,15 @@ def _answer(reply: bytes) -> Answer:
         raise Broken("its answer is malformed") from error
     if not isinstance(content, str) or not isinstance(reasoning, str):
         raise Broken("its answer is malformed")
-    return Answer(f"<think>{reasoning}</think>\n{content}" if reasoning else content, truncated)
+    text = f"<think>{reasoning}</think>\n{content}" if reasoning else content
+    usage = said.get("usage")
+    return Answer(text, truncated, _count(usage, "prompt_tokens"), completion_tokens=_count(usage, "completion_tokens"))
+
+
+def _count(usage: object, key: str) -> int:
+    """A server's own count of tokens; 0 where it gives none. It counts for metrics only."""
+    value = usage.get(key) if isinstance(usage, dict) else None
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _refused(status: int, reply: bytes, has_image: bool) -> Refused:
@@ -175,7 +168,7 @@ def _refused(status: int, reply: bytes, has_image: bool) -> Refused:
         reason = Reason.IMAGE_UNREADABLE
     else:
         reason = Reason.GUARD_FAILED
-    return Refused(status, reason, " ".join(detail.split())[:MAX_DETAIL])
+    return Refused(f"it refuses the request ({status})", reason, " ".join(detail.split())[:MAX_DETAIL])
 
 
 def _seconds(retry_after: str | None) -> float:

@@ -1,18 +1,16 @@
 """The openai engine: ProGuard behind servers that speak OpenAI's chat completions, such as vLLM's."""
 
 import asyncio
-import hashlib
 import logging
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any
 
+from proguard_core.guards.asking import Answer, Asking, Question, Refused, revision_of
 from proguard_core.guards.openai import messages
-from proguard_core.guards.openai.client import Answer, Client, Refused, ServerFault, SetUpWrongly
+from proguard_core.guards.openai.client import Client, ServerFault, SetUpWrongly
 from proguard_core.guards.openai.servers import Server, Servers
-from proguard_core.guards.openai.settings import ServerSettings, read
+from proguard_core.guards.openai.settings import read
 from proguard_core.guards.protocol import (
     GuardDied,
     GuardError,
@@ -20,28 +18,15 @@ from proguard_core.guards.protocol import (
     GuardOptions,
     GuardRequest,
     Judgement,
+    Picture,
 )
-from proguard_core.judgement import parse
-from proguard_core.policy.policy import Policy, concerns_minors
-from proguard_core.policy.prompts import Prompt, Prompts
+from proguard_core.policy.policy import Policy
+from proguard_core.policy.prompts import Prompts
 from proguard_core.policy.prompts.released import warning
-from schemas.common import Outcome, Reason
 
 log = logging.getLogger(__name__)
 
-CANARY = GuardRequest("The bakery opens at eight and the bread is still warm.")
-# The canary tells whether the model writes anything; its verdict is not needed.
-CANARY_OUTPUT_CAP = 8
 MOST_ENCODERS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request on its way: image_url is the picture, encoded once."""
-
-    prompt: Prompt
-    image_url: str | None
-    has_response: bool
 
 
 class OpenAIGuard:
@@ -55,8 +40,17 @@ class OpenAIGuard:
     def __init__(self, options: GuardOptions, policy: Policy) -> None:
         self._settings = read(options)
         self._policy = policy
-        self._prompts = Prompts(policy, self._settings.prompts)
-        self._revision = _revision(self._settings, self._prompts.version, policy.version)
+        settings, prompts = self._settings, Prompts(policy, self._settings.prompts)
+        self._asking: Asking[str] = Asking(
+            prompts,
+            policy,
+            self._data_url,
+            output_cap=settings.output_cap,
+            structured_retry=settings.structured_retry,
+        )
+        self._revision = revision_of(
+            settings.model, settings.weights, prompts.version, policy.version, settings.answer_settings
+        )
         self._places = asyncio.Semaphore(self._settings.concurrency)
         self._client: Client | None = None
         self._servers = Servers(self._settings.base_urls, self._canary)
@@ -97,12 +91,7 @@ class OpenAIGuard:
 
     async def judge(self, requests: Sequence[GuardRequest]) -> list[Judgement]:
         """One judgement a request, in order. Raises the first failure; what was asked beside it is given up."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._judge(request)) for request in requests]
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from errors
-        return [task.result() for task in tasks]
+        return await self._asking.judge(requests, self._ask, self._revision)
 
     async def probe(self) -> None:
         """Ask all servers the canary question. Raises GuardUnavailable, with the causes, if none answers."""
@@ -137,53 +126,14 @@ class OpenAIGuard:
         self._servers.use(server)
         return None
 
-    async def _judge(self, request: GuardRequest) -> Judgement:
-        try:
-            image_url = await self._image_url(request)
-        except (OSError, ValueError) as error:
-            log.debug("a picture cannot be encoded", exc_info=error)
-            return Judgement(Outcome.UNDETERMINED, Reason.IMAGE_UNREADABLE)
-        asked = _Asked(self._prompts.render(request), image_url, request.response is not None)
-        try:
-            judgement = self._parsed(asked, await self._ask(asked))
-        except Refused as refused:
-            log.warning("a request was refused: %s, so its post is undetermined: %s", refused, refused.reason.value)
-            return Judgement(Outcome.UNDETERMINED, refused.reason)
-        if judgement.reason is Reason.UNPARSEABLE and self._settings.structured_retry:
-            return await self._judge_forced(asked, judgement)
-        return judgement
-
-    async def _judge_forced(self, asked: _Asked, unparsed: Judgement) -> Judgement:
-        """One more try with a prescribed form. A safe that came only from that is no answer."""
-        try:
-            answer = await self._ask(asked, messages.forced(asked.has_response))
-        except Refused:  # perhaps it knows no structured output
-            return unparsed
-        forced = self._parsed(asked, replace(answer, text=messages.unforced(answer.text)))
-        if forced.outcome is Outcome.UNDETERMINED:
-            return unparsed
-        if forced.outcome is Outcome.SAFE:
-            # What the free answer named stays, so that what concerns minors is handled as such.
-            forced = replace(forced, outcome=Outcome.UNDETERMINED, reason=Reason.FORCED, category=unparsed.category)
-        named = unparsed.category
-        return replace(forced, category=named) if concerns_minors(named.kind, named.code, named.nearest) else forced
-
-    def _parsed(self, asked: _Asked, answer: Answer) -> Judgement:
-        return parse(
-            answer.text, asked.prompt.kind, self._policy, has_response=asked.has_response, truncated=answer.truncated
-        )
-
-    async def _image_url(self, request: GuardRequest) -> str | None:
-        if request.picture is None:
-            return None
+    async def _data_url(self, picture: Picture) -> str:
         encode: Callable[..., str] = messages.data_url
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, encode, request.picture, self._settings.image_format)
+        return await loop.run_in_executor(self._pool, encode, picture, self._settings.image_format)
 
-    async def _ask(self, asked: _Asked, extra: dict[str, Any] | None = None) -> Answer:
+    async def _ask(self, question: Question[str]) -> Answer:
         """The answer of one server, or of another where the first failed at once. Raises Refused, GuardError."""
-        prompt = asked.prompt
-        body = messages.body(self._settings, prompt.system, prompt.user, asked.image_url, extra)
+        body = messages.body(self._settings, question)
         async with self._places:
             server = await self._servers.wait(self._settings.request_timeout_s)
             try:
@@ -215,17 +165,7 @@ class OpenAIGuard:
         """Raises ServerFault unless the server answers an everyday question."""
         if self._client is None:
             raise SetUpWrongly("the openai guard is not started")
-        prompt = self._prompts.render(CANARY)
-        settings = replace(self._settings, output_cap=CANARY_OUTPUT_CAP)
         try:
-            await self._client.complete(server.url, messages.body(settings, prompt.system, prompt.user, None))
+            await self._client.complete(server.url, messages.body(self._settings, self._asking.canary()))
         except Refused as refused:
             raise SetUpWrongly(f"it refuses even an everyday sentence: {refused.detail}") from refused
-
-
-def _revision(settings: ServerSettings, prompt_version: str, policy_version: str) -> str:
-    parts = (settings.model, settings.weights, prompt_version, policy_version, settings.answer_settings)
-    hashed = hashlib.sha256()
-    for part in parts:
-        hashed.update(hashlib.sha256(part.encode()).digest())
-    return hashed.hexdigest()[:16]

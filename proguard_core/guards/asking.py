@@ -1,0 +1,169 @@
+"""What every engine with a chat model does alike: render a question, ask, parse, ask once more in a prescribed form.
+
+An engine supplies two things: `prepare`, which makes of a picture what it sends (once, whatever is tried again), and
+`ask`, which gives the model's text for one question. Everything that decides what an answer means is here.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from proguard_core.guards.forced import unforced
+from proguard_core.guards.protocol import GuardRequest, Judgement, Picture
+from proguard_core.judgement import parse
+from proguard_core.policy.policy import Policy, concerns_minors
+from proguard_core.policy.prompts import Prompt, Prompts
+from schemas.common import Outcome, Reason
+
+log = logging.getLogger(__name__)
+
+Prepared = TypeVar("Prepared")
+
+CANARY = GuardRequest("The bakery opens at eight and the bread is still warm.")
+# The canary tells whether the model writes anything; its verdict is not needed.
+CANARY_OUTPUT_CAP = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Generic[Prepared]):
+    """What an engine is to ask. picture: as `prepare` made it, to be shown before the user's text; None without one.
+
+    forced: the answer has to keep forced.schema(has_response). output_cap: tokens that the answer may take.
+    """
+
+    prompt: Prompt
+    picture: Prepared | None
+    has_response: bool
+    output_cap: int
+    forced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model wrote. truncated: it had more to say than output_cap tokens. Token counts: 0 where unknown."""
+
+    text: str
+    truncated: bool = False
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens since the guard was made, forced retries included. cached_tokens: of the prompt's, from a prefix cache."""
+
+    answers: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+    def add(self, answer: Answer) -> None:
+        """Count one answer."""
+        self.answers += 1
+        self.prompt_tokens += answer.prompt_tokens
+        self.cached_tokens += answer.cached_tokens
+        self.completion_tokens += answer.completion_tokens
+
+
+class Refused(Exception):
+    """The engine will not answer this request, and it is the post's own. reason: what that makes of the post.
+
+    The message holds nothing of the post; detail may, and is shown for our own canary only.
+    """
+
+    def __init__(self, message: str, reason: Reason, detail: str = "") -> None:
+        super().__init__(message)
+        self.reason, self.detail = reason, detail
+
+
+Ask = Callable[[Question[Prepared]], Awaitable[Answer]]
+"""Raises Refused for the one question, GuardError (or anything else) for the whole batch."""
+
+
+class Asking(Generic[Prepared]):
+    """The way from requests to judgements. prepare raises OSError or ValueError for a picture that it cannot send."""
+
+    def __init__(
+        self,
+        prompts: Prompts,
+        policy: Policy,
+        prepare: Callable[[Picture], Awaitable[Prepared]],
+        *,
+        output_cap: int,
+        structured_retry: bool,
+    ) -> None:
+        self._prompts = prompts
+        self._policy = policy
+        self._prepare = prepare
+        self._output_cap = output_cap
+        self._structured_retry = structured_retry
+        self.usage = Usage()
+
+    def canary(self) -> Question[Prepared]:
+        """An everyday question, to learn whether the model writes anything."""
+        return Question(self._prompts.render(CANARY), None, False, CANARY_OUTPUT_CAP)
+
+    async def judge(self, requests: Sequence[GuardRequest], ask: Ask[Prepared], revision: str) -> list[Judgement]:
+        """One judgement a request, in order, all asked at once; each says that `revision` judged.
+
+        Raises the first failure that is not a post's own; what was asked beside it is given up.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._judge(request, ask)) for request in requests]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+        return [replace(task.result(), revision=revision) for task in tasks]
+
+    async def _judge(self, request: GuardRequest, ask: Ask[Prepared]) -> Judgement:
+        try:
+            picture = None if request.picture is None else await self._prepare(request.picture)
+        except (OSError, ValueError) as error:
+            log.debug("a picture cannot be prepared", exc_info=error)
+            return Judgement(Outcome.UNDETERMINED, Reason.IMAGE_UNREADABLE)
+        question = Question(self._prompts.render(request), picture, request.response is not None, self._output_cap)
+        try:
+            judgement = self._parsed(question, await ask(question))
+        except Refused as refused:
+            log.warning("a request was refused: %s, so its post is undetermined: %s", refused, refused.reason.value)
+            return Judgement(Outcome.UNDETERMINED, refused.reason)
+        if judgement.reason is Reason.UNPARSEABLE and self._structured_retry:
+            return await self._judge_forced(question, ask, judgement)
+        return judgement
+
+    async def _judge_forced(self, question: Question[Prepared], ask: Ask[Prepared], unparsed: Judgement) -> Judgement:
+        """One more try with a prescribed form. A safe that came only from that is no answer."""
+        try:
+            answer = await ask(replace(question, forced=True))
+        except Refused:  # perhaps it knows no structured output
+            return unparsed
+        forced = self._parsed(question, replace(answer, text=unforced(answer.text)))
+        if forced.outcome is Outcome.UNDETERMINED:
+            return unparsed
+        if forced.outcome is Outcome.SAFE:
+            # What the free answer named stays, so that what concerns minors is handled as such.
+            forced = replace(forced, outcome=Outcome.UNDETERMINED, reason=Reason.FORCED, category=unparsed.category)
+        named = unparsed.category
+        return replace(forced, category=named) if concerns_minors(named.kind, named.code, named.nearest) else forced
+
+    def _parsed(self, question: Question[Prepared], answer: Answer) -> Judgement:
+        self.usage.add(answer)
+        return parse(
+            answer.text,
+            question.prompt.kind,
+            self._policy,
+            has_response=question.has_response,
+            truncated=answer.truncated,
+        )
+
+
+def revision_of(*parts: str) -> str:
+    """Hash of everything that an answer depends on, 16 hexadecimal digits; no two lists of parts run together."""
+    hashed = hashlib.sha256()
+    for part in parts:
+        hashed.update(hashlib.sha256(part.encode()).digest())
+    return hashed.hexdigest()[:16]
