@@ -32,12 +32,14 @@ class Question(Generic[Prepared]):
     """What an engine is to ask. picture: as `prepare` made it, to be shown before the user's text; None without one.
 
     forced: the answer has to keep forced.schema(has_response). output_cap: tokens that the answer may take.
+    revision: the one that is to judge.
     """
 
     prompt: Prompt
     picture: Prepared | None
     has_response: bool
     output_cap: int
+    revision: str
     forced: bool = False
 
 
@@ -103,29 +105,37 @@ class Asking(Generic[Prepared]):
         self._structured_retry = structured_retry
         self.usage = Usage()
 
-    def canary(self) -> Question[Prepared]:
+    def canary(self, revision: str) -> Question[Prepared]:
         """An everyday question, to learn whether the model writes anything."""
-        return Question(self._prompts.render(CANARY), None, False, CANARY_OUTPUT_CAP)
+        return Question(self._prompts.render(CANARY), None, False, CANARY_OUTPUT_CAP, revision)
 
-    async def judge(self, requests: Sequence[GuardRequest], ask: Ask[Prepared], revision: str) -> list[Judgement]:
-        """One judgement a request, in order, all asked at once; each says that `revision` judged.
+    async def judge(
+        self, requests: Sequence[GuardRequest], ask: Ask[Prepared], resolve: Callable[[str | None], str]
+    ) -> list[Judgement]:
+        """One judgement a request, in order, all asked at once; each says which revision judged.
 
+        resolve: from the revision that a request wants to the one that judges it (adapters.Revisions.resolve).
         Raises the first failure that is not a post's own; what was asked beside it is given up.
         """
+        revisions = [resolve(request.revision) for request in requests]
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._judge(request, ask)) for request in requests]
+                tasks = [
+                    group.create_task(self._judge(request, ask, revision))
+                    for request, revision in zip(requests, revisions, strict=True)
+                ]
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from errors
-        return [replace(task.result(), revision=revision) for task in tasks]
+        return [replace(task.result(), revision=revision) for task, revision in zip(tasks, revisions, strict=True)]
 
-    async def _judge(self, request: GuardRequest, ask: Ask[Prepared]) -> Judgement:
+    async def _judge(self, request: GuardRequest, ask: Ask[Prepared], revision: str) -> Judgement:
         try:
             picture = None if request.picture is None else await self._prepare(request.picture)
         except (OSError, ValueError) as error:
             log.debug("a picture cannot be prepared", exc_info=error)
             return Judgement(Outcome.UNDETERMINED, Reason.IMAGE_UNREADABLE)
-        question = Question(self._prompts.render(request), picture, request.response is not None, self._output_cap)
+        has_response = request.response is not None
+        question = Question(self._prompts.render(request), picture, has_response, self._output_cap, revision)
         try:
             judgement = self._parsed(question, await ask(question))
         except Refused as refused:

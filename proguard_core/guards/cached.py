@@ -52,6 +52,7 @@ class CachedGuard:
 
     async def judge(self, requests: Sequence[GuardRequest]) -> list[Judgement]:
         """One judgement a request, in order; the inner guard is asked once about what is new in the batch."""
+        revision = self.revision
         keys = [self._key(request) for request in requests]
         answers: dict[bytes, Judgement] = {}
         asked: dict[bytes, GuardRequest] = {}
@@ -64,13 +65,11 @@ class CachedGuard:
         self.misses += len(asked)
         self.hits += len(requests) - len(asked)
         if asked:
-            revision = self.revision
             judged = await self._inner.judge(list(asked.values()))
             if len(judged) != len(asked):
                 raise ValueError(f"{len(asked)} requests got {len(judged)} judgements")
             answers.update(zip(asked, judged, strict=True))
-            if self.revision == revision:  # else nobody knows which revision judged
-                self._remember(asked, answers)
+            self._remember(asked, answers, revision)
         return [answers[key] for key in keys]
 
     async def probe(self) -> None:
@@ -87,11 +86,17 @@ class CachedGuard:
         self._judgements.clear()
         await self._inner.close()
 
-    def _remember(self, asked: dict[bytes, GuardRequest], answers: dict[bytes, Judgement]) -> None:
+    def _remember(self, asked: dict[bytes, GuardRequest], answers: dict[bytes, Judgement], revision: str) -> None:
+        """revision: in force before these were asked. What another one judged than the key says is not kept."""
         withheld = {key for key in asked if _is_withheld(answers[key])}
         parts = {part for key in withheld for part in _parts(asked[key])}
         for key, request in asked.items():
             if answers[key].outcome is Outcome.UNDETERMINED or key in withheld or parts.intersection(_parts(request)):
+                continue
+            judged_by = answers[key].revision
+            if judged_by is None and self.revision != revision:  # nobody knows which revision judged
+                continue
+            if judged_by is not None and judged_by != (request.revision or revision):
                 continue
             self._judgements[key] = answers[key]
             self._judgements.move_to_end(key)
@@ -101,7 +106,8 @@ class CachedGuard:
     def _key(self, request: GuardRequest) -> bytes:
         hashed = hashlib.blake2b(key=self._salt, digest_size=32)
         picture = request.picture.digest if request.picture is not None else None
-        for part in (request.text, request.response, picture, request.language, self._policy.version, self.revision):
+        revision = request.revision or self.revision
+        for part in (request.text, request.response, picture, request.language, self._policy.version, revision):
             # With its length, so that no two requests make the same sequence of bytes.
             data = b"-" if part is None else part.encode("utf-8", "surrogatepass")
             hashed.update(f"{-1 if part is None else len(data)}:".encode() + data)

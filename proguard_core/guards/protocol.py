@@ -45,13 +45,15 @@ class Picture:
 class GuardRequest:
     """One question: a text conversation, a text-image conversation, or a single picture (text empty, response None).
 
-    text and response together take at most GuardLimits.window_bytes bytes of UTF-8.
+    text and response together take at most GuardLimits.window_bytes bytes of UTF-8. revision: the one that was in force
+    when the post came in; a guard that still serves it judges by it, any other judges by its own.
     """
 
     text: str
     response: str | None = None
     picture: Picture | None = None
     language: str | None = None
+    revision: str | None = None
 
     @property
     def cost(self) -> int:
@@ -85,7 +87,8 @@ class Judgement:
 
     outcome undetermined needs a reason; request and response are the labels `safe` or `unsafe` (None: not said);
     score is a calibrated probability of unsafe in [0, 1], None where the guard has none; revision is the guard's that
-    judged, where it can change between batches (None: the one in force when the batch began).
+    judged, where it can change between batches (None: the one in force when the batch began). A guard that scores the
+    two turns by themselves says so in request_score and response_score, so that each can be measured.
     """
 
     outcome: Outcome
@@ -96,6 +99,8 @@ class Judgement:
     rationale: str = ""
     score: float | None = None
     revision: str | None = None
+    request_score: float | None = None
+    response_score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,10 @@ class Guard(Protocol):
         ...
 
     async def swap(self, revision: str) -> None:
-        """Serve another revision from the next batch on; raises GuardError and keeps the old one if it cannot."""
+        """Serve another revision from the next batch on; raises GuardError and keeps the old one if it cannot.
+
+        revision: a revision, or the name of an adapter (guards/adapters.py) where the engine has adapters.
+        """
         ...
 
     async def close(self) -> None:

@@ -91,7 +91,7 @@ class OpenAIGuard:
 
     async def judge(self, requests: Sequence[GuardRequest]) -> list[Judgement]:
         """One judgement a request, in order. Raises the first failure; what was asked beside it is given up."""
-        return await self._asking.judge(requests, self._ask, self._revision)
+        return await self._asking.judge(requests, self._ask, lambda _wanted: self._revision)
 
     async def probe(self) -> None:
         """Ask all servers the canary question. Raises GuardUnavailable, with the causes, if none answers."""
@@ -166,6 +166,6 @@ class OpenAIGuard:
         if self._client is None:
             raise SetUpWrongly("the openai guard is not started")
         try:
-            await self._client.complete(server.url, messages.body(self._settings, self._asking.canary()))
+            await self._client.complete(server.url, messages.body(self._settings, self._asking.canary(self._revision)))
         except Refused as refused:
             raise SetUpWrongly(f"it refuses even an everyday sentence: {refused.detail}") from refused
