@@ -75,6 +75,8 @@ class Assessment:
     rationale: str = ""
     score: float | None = None
     image: int | None = None
+    request_score: float | None = None
+    response_score: float | None = None
 
 
 def windows(text: str, size: int, cap: int) -> tuple[list[str], int]:
@@ -202,6 +204,8 @@ def combine(plan: Plan, questions: Sequence[Question], judgements: Sequence[Judg
             only.rationale,
             only.score,
             questions[0].image,
+            only.request_score,
+            only.response_score,
         )
     categories = [_checked(judgement.category, policy) for judgement in judgements]
     index = min(range(len(judgements)), key=lambda at: _badness(judgements[at], categories[at]))
@@ -219,6 +223,8 @@ def combine(plan: Plan, questions: Sequence[Question], judgements: Sequence[Judg
         rationale=worst.rationale,
         score=worst.score,
         image=questions[index].image,
+        request_score=_highest([judgement.request_score for judgement in judgements]),
+        response_score=_highest([judgement.response_score for judgement in judgements]),
     )
 
 
@@ -245,6 +251,10 @@ def _level(category: Category) -> int:
 def _worst_label(labels: Sequence[Outcome | None]) -> Outcome | None:
     said = [label for label in labels if label is not None]
     return min(said, key=_WORST_FIRST.__getitem__) if said else None
+
+
+def _highest(scores: Sequence[float | None]) -> float | None:
+    return max((score for score in scores if score is not None), default=None)
 
 
 def _checked(category: Category, policy: Policy) -> Category:
