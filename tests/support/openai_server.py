@@ -62,6 +62,8 @@ class Script:
     """What a server does. silence_s: how long `silence` says nothing; most: requests at once that were seen.
 
     replies: messages that are given before all else, one a request (canary questions have their usual answer).
+    takes_adapters: as vLLM with runtime updating; refused_adapter is a name that it will not load. adapters: names and
+    paths that were loaded, which a restart forgets.
     """
 
     model: str = "proguard"
@@ -73,6 +75,9 @@ class Script:
     seen: list[Seen] = field(default_factory=list)
     at_once: int = 0
     most: int = 0
+    takes_adapters: bool = True
+    refused_adapter: str | None = None
+    adapters: dict[str, str] = field(default_factory=dict)
 
     @property
     def posts(self) -> list[Seen]:
@@ -95,6 +100,7 @@ class OpenAIServer:
 
     def start(self) -> None:
         """Listen."""
+        self.script.adapters.clear()
         self._server = _Server(("127.0.0.1", self._port), type("Handler", (_Handler,), {"script": self.script}))
         self._port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -155,10 +161,12 @@ class _Handler(BaseHTTPRequestHandler):
             return TROUBLES["wrong_key"](self, None)
         if self.path != "/v1/models":
             return self.say(404, {"detail": "Not Found"})
-        return self.say(200, {"object": "list", "data": [{"id": self.script.model}]})
+        return self.say(200, {"object": "list", "data": [{"id": name} for name in self._served()]})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.path == "/v1/load_lora_adapter":
+            return self._load(body["lora_name"], body["lora_path"])
         seen = Seen(body, self.headers.get("authorization"))
         script = self.script
         script.seen.append(seen)
@@ -191,10 +199,24 @@ class _Handler(BaseHTTPRequestHandler):
     def _may(self) -> bool:
         return self.script.key is None or self.headers.get("authorization") == f"Bearer {self.script.key}"
 
+    def _served(self) -> list[str]:
+        return [self.script.model, *self.script.adapters]
+
+    def _load(self, name: str, path: str) -> None:
+        """As vLLM 0.32 answers."""
+        if not self.script.takes_adapters:
+            return self.say(404, {"detail": "Not Found"})
+        if name == self.script.refused_adapter:
+            return _error(404, f"Loading lora {name} failed: No adapter found for {path}", "NotFoundError")(self, None)
+        if name in self.script.adapters:
+            return _error(400, f"The lora adapter '{name}' has already been loaded.", "InvalidUserInput")(self, None)
+        self.script.adapters[name] = path
+        return self.say(200, f"Success: LoRA adapter '{name}' added successfully.".encode())
+
     def _answer(self, seen: Seen) -> None:
         if not self._may():
             return TROUBLES["wrong_key"](self, seen)
-        if seen.body["model"] != self.script.model:
+        if seen.body["model"] not in self._served():
             return TROUBLES["unknown_model"](self, seen)
         if self.script.replies and _CANARY not in seen.text:
             return self.say_message(self.script.replies.pop(0))

@@ -23,6 +23,7 @@ KEEP_ALIVE_S = 3.0
 MAX_RETRY_AFTER_S = 30.0
 _OVERFLOW = ("context_length", "context length", "context size", "maximum model length", "max_model_len", "too long")
 _IMAGE = ("image", "multimodal", "multi-modal", "mm_")
+_RUNTIME_ADAPTERS = "vLLM does with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1"
 
 
 class ServerFault(GuardError):
@@ -41,6 +42,10 @@ class Broken(ServerFault):
 
 class SetUpWrongly(ServerFault):
     """A wrong key, a model that it does not serve, no API at this address: a person has to change something."""
+
+
+class NotServed(SetUpWrongly):
+    """404 for a question: it does not serve a model or an adapter of that name. An adapter is gone with a restart."""
 
 
 class Busy(ServerFault, GuardUnavailable):
@@ -89,6 +94,26 @@ class Client:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise Broken("its list of models is malformed") from error
 
+    async def load_adapter(self, base_url: str, name: str, path: str) -> None:
+        """Have a vLLM server load a LoRA adapter under a name; nothing where it has one of this name already.
+
+        path: the adapter's folder as the server sees it. Raises ServerFault; SetUpWrongly says why it refuses.
+        """
+        if name in await self.models(base_url):
+            return
+        body = json.dumps({"lora_name": name, "lora_path": path}).encode()
+        status, reply, retry_after = await self._exchange("POST", f"{base_url}/load_lora_adapter", body)
+        if status == httpx2.codes.OK or name in await self.models(base_url):  # another worker may have been faster
+            return
+        said = _said(reply)
+        if status in (404, 405) and name not in said:  # vLLM names the adapter where the address is right
+            raise SetUpWrongly(f"it loads no adapters while it runs ({status}): {_RUNTIME_ADAPTERS}")
+        if status in (400, 404, 422, 500):  # vLLM answers with 500 for an adapter that does not fit the model
+            # What is said is about the adapter: no post had a part in it.
+            raise SetUpWrongly(f"it refuses the adapter {name!r} ({status}): {_short(said)}")
+        error = self._error(status, reply, retry_after, has_image=False)
+        raise error if isinstance(error, ServerFault) else SetUpWrongly(str(error))
+
     async def close(self) -> None:
         """Close all connections."""
         await self._http.aclose()
@@ -118,7 +143,7 @@ class Client:
             held = "the key" if self._settings.api_key else "a request without a key; set one"
             return SetUpWrongly(f"it refuses {held} in {key} ({status})")
         if status == httpx2.codes.NOT_FOUND:
-            return SetUpWrongly(f"it does not serve the model {self._settings.model!r} (404)")
+            return NotServed(f"it does not serve the model {self._settings.model!r} (404)")
         if status in (400, 413, 422):
             return _refused(status, reply, has_image)
         return Broken(f"it answers with {status}")
@@ -160,7 +185,7 @@ def _count(usage: object, key: str) -> int:
 
 
 def _refused(status: int, reply: bytes, has_image: bool) -> Refused:
-    detail = reply[:MAX_SAID_BYTES].decode("utf-8", errors="replace")
+    detail = _said(reply)
     said = detail.casefold()
     if status == 413 or any(word in said for word in _OVERFLOW):
         reason = Reason.NOT_JUDGEABLE
@@ -168,7 +193,15 @@ def _refused(status: int, reply: bytes, has_image: bool) -> Refused:
         reason = Reason.IMAGE_UNREADABLE
     else:
         reason = Reason.GUARD_FAILED
-    return Refused(f"it refuses the request ({status})", reason, " ".join(detail.split())[:MAX_DETAIL])
+    return Refused(f"it refuses the request ({status})", reason, _short(detail))
+
+
+def _said(reply: bytes) -> str:
+    return reply[:MAX_SAID_BYTES].decode("utf-8", errors="replace")
+
+
+def _short(said: str) -> str:
+    return " ".join(said.split())[:MAX_DETAIL]
 
 
 def _seconds(retry_after: str | None) -> float:

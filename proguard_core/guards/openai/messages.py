@@ -9,7 +9,6 @@ from PIL.Image import Image
 
 from proguard_core.guards import forced
 from proguard_core.guards.asking import Question
-from proguard_core.guards.openai.settings import ServerSettings
 from proguard_core.guards.protocol import Picture
 
 # Small text in a picture survives this, and it takes a twentieth of the time of PNG.
@@ -27,8 +26,11 @@ def data_url(picture: Picture, image_format: str) -> str:
     return f"data:image/{image_format};base64,{base64.b64encode(buffer.getbuffer()).decode('ascii')}"
 
 
-def body(settings: ServerSettings, question: Question[str]) -> bytes:
-    """JSON of the request. The system message, which is the same for all posts of a kind, comes first, unless empty."""
+def body(model: str, question: Question[str], more: dict[str, Any] | None = None) -> bytes:
+    """JSON of the request. The system message, which is the same for all posts of a kind, comes first, unless empty.
+
+    model: the name that the server knows the model or its adapter by; more: further fields.
+    """
     prompt = question.prompt
     text = _clean(prompt.user)
     content: str | list[dict[str, Any]] = text
@@ -37,11 +39,12 @@ def body(settings: ServerSettings, question: Question[str]) -> bytes:
     turns = [{"role": "system", "content": _clean(prompt.system)}] if prompt.system else []
     return orjson.dumps(
         {
-            "model": settings.model,
+            "model": model,
             "messages": [*turns, {"role": "user", "content": content}],
             "temperature": 0,
             "max_tokens": question.output_cap,
             **(_forced(question.has_response) if question.forced else {}),
+            **(more or {}),
         }
     )
 

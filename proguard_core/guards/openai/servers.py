@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from proguard_core.guards.openai.client import Busy, ServerFault
 from proguard_core.guards.protocol import GuardUnavailable
@@ -19,13 +19,17 @@ TRUST_S = 30.0
 
 @dataclass(slots=True, eq=False)
 class Server:
-    """One address. cause: why it is left out, None while it is used; busy_until and answered_at by the clock."""
+    """One address. cause: why it is left out, None while it is used; busy_until and answered_at by the clock.
+
+    loading: held while it loads an adapter.
+    """
 
     url: str
     cause: str | None = None
     busy_until: float = 0.0
     answered_at: float = float("-inf")
     recovering: asyncio.Task[None] | None = None
+    loading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Servers:

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from proguard_core.guards import checked
+from proguard_core.guards.adapters import BASE
 from proguard_core.guards.protocol import GuardLimits, GuardOptions
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -19,7 +20,8 @@ class ServerSettings:
 
     api_key: of the environment variable that key_variable names, None where it is unset; never shown.
     weights: what the operator calls the weights that are served; part of the revision.
-    prompts: a folder of prompts in place of ours.
+    prompts: a folder of prompts in place of ours. adapters: where LoRA adapters lie, as the worker sees it;
+    server_adapters: the same folder as the servers see it, None where that is no other. adapter: in force at the start.
     """
 
     model: str
@@ -36,6 +38,9 @@ class ServerSettings:
     max_pixels: int = _LIMITS.max_pixels
     weights: str = ""
     prompts: Path | None = None
+    adapters: Path | None = None
+    server_adapters: Path | None = None
+    adapter: str = BASE
 
     @property
     def answer_settings(self) -> str:
@@ -67,8 +72,15 @@ def read(options: GuardOptions) -> ServerSettings:
         window_bytes=checked.whole(own, "window_bytes", _LIMITS.window_bytes),
         max_pixels=checked.whole(own, "max_pixels", _LIMITS.max_pixels),
         weights=checked.text(own, "weights", ""),
-        prompts=Path(folder) if (folder := checked.text(own, "prompts", "")) else None,
+        prompts=_folder(own, "prompts"),
+        adapters=_folder(own, "adapters"),
+        server_adapters=_folder(own, "server_adapters"),
+        adapter=checked.text(own, "adapter", BASE),
     )
+
+
+def _folder(own: checked.Table, key: str) -> Path | None:
+    return Path(folder) if (folder := checked.text(own, key, "")) else None
 
 
 def _api_key(variable: str) -> str | None:

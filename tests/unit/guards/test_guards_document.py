@@ -35,7 +35,8 @@ def test_the_example_is_the_tested_file_and_has_40_lines() -> None:
 
 
 def test_every_setting_is_there() -> None:
-    assert set(re.findall(r"^\| `(\w+)` \|", section("`openai`"), flags=re.MULTILINE)) == KEYS
+    tables = section("`openai`") + section("Adapters")
+    assert set(re.findall(r"^\| `(\w+)` \|", tables, flags=re.MULTILINE)) == KEYS
     named = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| ([^|]+) \|", section("Wrappers"), flags=re.MULTILINE)))
     assert set(named) == SHADOW_KEYS | {"cache_size", "shadow"}
 
