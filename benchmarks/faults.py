@@ -49,6 +49,8 @@ def main() -> int:
     print(f"seed={plan.seed} protocol={plan.group_protocol} brokers={options.brokers} rate={plan.rate} ", end="")
     print(f"seconds={time.monotonic() - began:.0f} exits={report.exits}")
     print(" ".join(f"{kind}={report.counts[kind]}" for kind in KINDS if report.counts[kind]))
+    if report.unacknowledged:
+        print(f"{report.unacknowledged} of the posts were written twice, or unacknowledged, around a broker's death")
     if not report.clean:
         print(f"{report.history}\nlogs: {directory}")
     print(report.line())

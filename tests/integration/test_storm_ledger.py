@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import orjson
+import pytest
 from confluent_kafka import Message, Producer
 
 from tests.support.storm_ledger import Fault, Ledger
@@ -50,6 +51,25 @@ def test_a_ledger_without_a_fault_is_clean(plain_stream: StreamUnderTest) -> Non
     findings = ledger.check(config, topics)
     assert findings.clean
     assert (findings.lost, findings.doubled, findings.reordered) == (0, 0, 0)
+
+
+def test_records_that_nobody_was_told_of_count_too(plain_stream: StreamUnderTest) -> None:
+    ledger = Ledger()
+    _written(plain_stream, ledger)
+    topics, config = plain_stream.topics, plain_stream.config
+    produce(config, topics.posts, [(None, orjson.dumps(text_post(8)))], partition=0)
+    assert ledger.take_stock(config, topics.posts) == _POSTS + 1
+    assert ledger.unacknowledged == 1
+    produce(config, topics.verdicts, [*(_verdict(number) for number in range(7)), _verdict(7, "unsafe")])
+    assert ledger.check(config, topics).concerned[0, 8] == "lost its verdict"
+
+
+def test_posts_that_the_brokers_lost_are_no_finding_about_workers(plain_stream: StreamUnderTest) -> None:
+    ledger = Ledger()
+    _written(plain_stream, ledger)
+    ledger.written[0, _POSTS] = ledger.written[0, 0]
+    with pytest.raises(RuntimeError, match="lost 1 acknowledged posts"):
+        ledger.take_stock(plain_stream.config, plain_stream.topics.posts)
 
 
 def test_a_ledger_sees_every_broken_promise(plain_stream: StreamUnderTest) -> None:

@@ -57,9 +57,13 @@ class StormPlan:
 
 @dataclass(slots=True)
 class StormReport:
-    """What a read_committed reader saw after the storm. history: of the posts concerned, empty when all is well."""
+    """What a read_committed reader saw after the storm. history: of the posts concerned, empty when all is well.
+
+    unacknowledged: of the posts, those that the storm's own producer wrote without being told, or twice.
+    """
 
     posts: int
+    unacknowledged: int
     counts: Counter[str]
     findings: Findings
     exits: list[tuple[int, int]] = field(default_factory=list)
@@ -125,7 +129,8 @@ class Storm:
                 workers.end()
         findings = self._ledger.check(config, self._topics)
         history = "" if findings.clean else self._ledger.history(config, self._topics, faults.history)
-        return StormReport(len(self._ledger.written), faults.counts, findings, workers.exits, history)
+        ledger = self._ledger
+        return StormReport(len(ledger.written), ledger.unacknowledged, faults.counts, findings, workers.exits, history)
 
     def _rage(self, workers: WorkerGroup, faults: Faults, watch: Watch, pool: ThreadPoolExecutor) -> None:
         for slot in range(self._plan.workers):
@@ -141,7 +146,7 @@ class Storm:
         self._until(faults.over, _MENDED_S, "the faults are not over", workers, faults, watch)
         self._over.set()
         producing.result(_FLUSH_S)
-        end = len(self._ledger.written)
+        end = self._ledger.take_stock(self._cluster.client_config(), self._topics.posts)
         self._until(lambda: watch.committed == end, float("inf"), "", workers, faults, watch)
         workers.leave()
 

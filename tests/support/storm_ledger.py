@@ -41,11 +41,12 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A post that the broker acknowledged."""
+    """A record of the posts topic; acknowledged: whether its producer was told."""
 
     post_id: str
     novel: bool
     at: float
+    acknowledged: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,27 @@ class Ledger:
 
     def note(self, post: dict[str, Any], message: Message) -> None:
         """The broker acknowledged this post."""
-        place = (message.partition() or 0, message.offset() or 0)
-        self.written[place] = Written(post["post_id"], post.get("text", "").startswith("novel:"), time.time())
+        self._note(post, message, acknowledged=True)
+
+    def take_stock(self, config: ClientConfig, topic: str) -> int:
+        """Read the posts topic, so that records nobody was told of count too; returns how many there are in all.
+
+        An idempotent producer may still write a batch twice around a broker's death. That is no fault of the workers:
+        each record is a post of its own to them. RuntimeError where the brokers lost what they had acknowledged.
+        """
+        seen = set()
+        for message in read_topic(config, topic, timeout_s=_READ_S):
+            seen.add((message.partition() or 0, message.offset() or 0))
+            if (message.partition() or 0, message.offset() or 0) not in self.written:
+                self._note(orjson.loads(message.value() or b""), message, acknowledged=False)
+        if missing := self.written.keys() - seen:
+            raise RuntimeError(f"the brokers lost {len(missing)} acknowledged posts, such as {min(missing)}")
+        return len(seen)
+
+    @property
+    def unacknowledged(self) -> int:
+        """Records that take_stock() found."""
+        return sum(not written.acknowledged for written in self.written.values())
 
     def check(self, config: ClientConfig, topics: TopicNames) -> Findings:
         """Read everything that a read_committed reader sees. A verdict, its risk and its hit come together or not."""
@@ -140,7 +160,7 @@ class Ledger:
         written = self.written.get(source)
         name = f"posts[{source[0]}]@{source[1]}"
         if written is None:
-            return [f"{name} {what}, but its writing was never acknowledged"]
+            return [f"{name} {what}, but it is not on the posts topic"]
         answers = self._answers.get(source, [])
         times = [written.at, *(answer.at for answer in answers)]
         around = [
@@ -148,8 +168,9 @@ class Ledger:
             for fault in faults
             if fault.began <= max(times) + _AROUND_S and (fault.ended or fault.began) >= min(times) - _AROUND_S
         ]
+        told = "acknowledged" if written.acknowledged else "found"
         return [
-            f"{name} {what}: {written.post_id}, acknowledged {_clock(written.at)}",
+            f"{name} {what}: {written.post_id}, {told} {_clock(written.at)}",
             *(f"    {answer}" for answer in answers),
             *(f"    {line}" for line in uncommitted),
             *(f"        {line}" for line in around),
@@ -200,6 +221,11 @@ class Ledger:
                 found.concerned[source] = f"got {count} times a {name}"
             if source not in expected:
                 found.wrong.append(f"posts[{source[0]}]@{source[1]} got a {name} that nobody asked for")
+
+    def _note(self, post: dict[str, Any], message: Message, *, acknowledged: bool) -> None:
+        place = (message.partition() or 0, message.offset() or 0)
+        novel = post.get("text", "").startswith("novel:")
+        self.written[place] = Written(post["post_id"], novel, time.time(), acknowledged)
 
     def _add(self, source: Source, message: Message, says: str) -> None:
         self._answers[source].append(_answer(message, says))
