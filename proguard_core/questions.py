@@ -65,7 +65,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Assessment:
-    """The worst of a post's judgements."""
+    """The worst of a post's judgements. guard and revision: of the one that decided, where it says so itself."""
 
     outcome: Outcome
     reason: Reason | None = None
@@ -77,6 +77,8 @@ class Assessment:
     image: int | None = None
     request_score: float | None = None
     response_score: float | None = None
+    guard: str | None = None
+    revision: str | None = None
 
 
 def windows(text: str, size: int, cap: int) -> tuple[list[str], int]:
@@ -206,6 +208,8 @@ def combine(plan: Plan, questions: Sequence[Question], judgements: Sequence[Judg
             questions[0].image,
             only.request_score,
             only.response_score,
+            only.guard,
+            only.revision,
         )
     categories = [_checked(judgement.category, policy) for judgement in judgements]
     index = min(range(len(judgements)), key=lambda at: _badness(judgements[at], categories[at]))
@@ -225,6 +229,8 @@ def combine(plan: Plan, questions: Sequence[Question], judgements: Sequence[Judg
         image=questions[index].image,
         request_score=_highest([judgement.request_score for judgement in judgements]),
         response_score=_highest([judgement.response_score for judgement in judgements]),
+        guard=worst.guard,
+        revision=worst.revision,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from proguard_core.guards.forced import unforced
 from proguard_core.guards.protocol import GuardRequest, Judgement, Picture
 from proguard_core.judgement import parse
+from proguard_core.novelty.novelty import Novelty
 from proguard_core.policy.policy import Policy, concerns_minors
 from proguard_core.policy.prompts import Prompt, Prompts
 from schemas.common import Outcome, Reason
@@ -87,7 +88,10 @@ Ask = Callable[[Question[Prepared]], Awaitable[Answer]]
 
 
 class Asking(Generic[Prepared]):
-    """The way from requests to judgements. prepare raises OSError or ValueError for a picture that it cannot send."""
+    """The way from requests to judgements. prepare raises OSError or ValueError for a picture that it cannot send.
+
+    novelty: finds the listed category that a novel name is close to; without it none is near.
+    """
 
     def __init__(
         self,
@@ -97,12 +101,14 @@ class Asking(Generic[Prepared]):
         *,
         output_cap: int,
         structured_retry: bool,
+        novelty: Novelty | None = None,
     ) -> None:
         self._prompts = prompts
         self._policy = policy
         self._prepare = prepare
         self._output_cap = output_cap
         self._structured_retry = structured_retry
+        self._novelty = novelty
         self.usage = Usage()
 
     def canary(self, revision: str) -> Question[Prepared]:
@@ -137,7 +143,7 @@ class Asking(Generic[Prepared]):
         has_response = request.response is not None
         question = Question(self._prompts.render(request), picture, has_response, self._output_cap, revision)
         try:
-            judgement = self._parsed(question, await ask(question))
+            judgement = await self._parsed(question, await ask(question))
         except Refused as refused:
             log.warning("a request was refused: %s, so its post is undetermined: %s", refused, refused.reason.value)
             return Judgement(Outcome.UNDETERMINED, refused.reason)
@@ -151,7 +157,7 @@ class Asking(Generic[Prepared]):
             answer = await ask(replace(question, forced=True))
         except Refused:  # perhaps it knows no structured output
             return unparsed
-        forced = self._parsed(question, replace(answer, text=unforced(answer.text)))
+        forced = await self._parsed(question, replace(answer, text=unforced(answer.text)))
         if forced.outcome is Outcome.UNDETERMINED:
             return unparsed
         if forced.outcome is Outcome.SAFE:
@@ -160,15 +166,19 @@ class Asking(Generic[Prepared]):
         named = unparsed.category
         return replace(forced, category=named) if concerns_minors(named.kind, named.code, named.nearest) else forced
 
-    def _parsed(self, question: Question[Prepared], answer: Answer) -> Judgement:
+    async def _parsed(self, question: Question[Prepared], answer: Answer) -> Judgement:
         self.usage.add(answer)
-        return parse(
+        judgement = parse(
             answer.text,
             question.prompt.kind,
             self._policy,
             has_response=question.has_response,
             truncated=answer.truncated,
         )
+        if self._novelty is None:
+            return judgement
+        category = await self._novelty.place(judgement.category)
+        return judgement if category is judgement.category else replace(judgement, category=category)
 
 
 def revision_of(*parts: str) -> str:

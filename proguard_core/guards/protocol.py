@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from PIL.Image import Image
 
 from schemas.common import CategoryKind, Outcome, Reason
+
+if TYPE_CHECKING:
+    from proguard_core.novelty.novelty import Novelty
 
 CHARACTERS_A_TOKEN = 4
 PIXELS_A_TOKEN = 28 * 28
@@ -88,7 +91,8 @@ class Judgement:
     outcome undetermined needs a reason; request and response are the labels `safe` or `unsafe` (None: not said);
     score is a calibrated probability of unsafe in [0, 1], None where the guard has none; revision is the guard's that
     judged, where it can change between batches (None: the one in force when the batch began). A guard that scores the
-    two turns by themselves says so in request_score and response_score, so that each can be measured.
+    two turns by themselves says so in request_score and response_score, so that each can be measured. guard is the name
+    of the one that judged, where several stand behind one (None: the one that was asked).
     """
 
     outcome: Outcome
@@ -101,6 +105,7 @@ class Judgement:
     revision: str | None = None
     request_score: float | None = None
     response_score: float | None = None
+    guard: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +118,20 @@ class GuardLimits:
 
 @dataclass(frozen=True, slots=True)
 class GuardOptions:
-    """What a factory is given. settings holds the engine's own keys (`[guard.settings]`)."""
+    """What a factory is given. settings holds the engine's own keys (`[guard.settings]`).
+
+    novelty: what tells which listed category a novel name is close to, for engines that only write a name.
+    """
 
     model: str | None = None
     base_urls: tuple[str, ...] = ()
     settings: dict[str, object] = field(default_factory=dict)
+    novelty: "Novelty | None" = None
+
+    @property
+    def novelty_version(self) -> str:
+        """Part of the revision of an engine that uses it; empty without it."""
+        return "" if self.novelty is None else self.novelty.version
 
 
 @runtime_checkable

@@ -112,7 +112,7 @@ def _run(
         judging.close()
         journal.close()
     if request.compare and report.judged.unfinished is None:
-        judged_by = (policy.version, guard.name, guard.revision)
+        judged_by = (policy.version, guard.revision)
         report.comparison = compare(looking, live, replay, report.ranges, judged_by, since_ms, stop)
         if stop():
             report.judged.unfinished = STOPPED

@@ -17,20 +17,21 @@ def compare(
     live: Settings,
     replay: Settings,
     ranges: Sequence[Range],
-    judged_by: tuple[str, str, str],
+    judged_by: tuple[str, str],
     since_ms: int | None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Comparison:
     """The verdicts of this replay against the live ones of the same records.
 
-    judged_by: policy version, guard name and revision of the replay; what others left in its topic is not meant.
+    judged_by: policy version and the guard's revision in the replay (its name may be that of one stage); what others
+    left in its topic is not meant.
     since_ms: live verdicts from this time on are read, None from the beginning. Raises KafkaException and WorkerError.
     """
     posts = live.topics.posts
     table = Table(ranges)
     topic = replay.topics.verdicts
     for verdict in _verdicts(read(consumer, topic, since(consumer, topic, None), stopped), posts):
-        if (verdict["policy"]["version"], verdict["guard"]["name"], verdict["guard"]["revision"]) == judged_by:
+        if (verdict["policy"]["version"], verdict["guard"]["revision"]) == judged_by:
             table.put(*_place(verdict), said(verdict))
     comparison = Comparison()
     topic = live.topics.verdicts

@@ -49,9 +49,10 @@ class OpenAIGuard:
             self._data_url,
             output_cap=settings.output_cap,
             structured_retry=settings.structured_retry,
+            novelty=options.novelty,
         )
         parts = (settings.model, settings.weights, prompts.version, policy.version, settings.answer_settings)
-        self._revisions = Revisions(parts, settings.adapters)
+        self._revisions = Revisions((*parts, options.novelty_version), settings.adapters)
         self._begun = False
         self._swapping = asyncio.Lock()
         self._places = asyncio.Semaphore(self._settings.concurrency)

