@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from proguard_core.guards.counts import TOKENS, Counts
 from proguard_core.guards.forced import unforced
 from proguard_core.guards.protocol import GuardRequest, Judgement, Picture
 from proguard_core.judgement import parse
@@ -114,6 +115,13 @@ class Asking(Generic[Prepared]):
     def canary(self, revision: str) -> Question[Prepared]:
         """An everyday question, to learn whether the model writes anything."""
         return Question(self._prompts.render(CANARY), None, False, CANARY_OUTPUT_CAP, revision)
+
+    def counts(self) -> Counts:
+        """Tokens read and written so far."""
+        used = self.usage
+        return {
+            TOKENS: {"prompt": used.prompt_tokens, "cached": used.cached_tokens, "completion": used.completion_tokens}
+        }
 
     async def judge(
         self, requests: Sequence[GuardRequest], ask: Ask[Prepared], resolve: Callable[[str | None], str]

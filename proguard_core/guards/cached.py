@@ -5,6 +5,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from proguard_core.guards.counts import CACHE, Counts, counts_of
 from proguard_core.guards.protocol import Guard, GuardLimits, GuardRequest, Judgement
 from proguard_core.policy.policy import SEXUAL, Policy
 from schemas.common import Outcome
@@ -85,6 +86,10 @@ class CachedGuard:
         """Close the inner guard and forget everything."""
         self._judgements.clear()
         await self._inner.close()
+
+    def counts(self) -> Counts:
+        """The inner guard's, and questions answered from memory or not."""
+        return {**counts_of(self._inner), CACHE: {"hit": self.hits, "miss": self.misses}}
 
     def _remember(self, asked: dict[bytes, GuardRequest], answers: dict[bytes, Judgement], revision: str) -> None:
         """revision: in force before these were asked. What another one judged than the key says is not kept."""

@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 
+from proguard_core.guards.counts import SHADOW, Counts, counts_of
 from proguard_core.guards.disagreements import Disagreements
 from proguard_core.guards.protocol import Guard, GuardDied, GuardLimits, GuardRequest, Judgement
 
@@ -96,6 +97,12 @@ class ShadowGuard:
         counted = (self.judged, self.disagreed, self.dropped, self.failed)
         log.info("shadow guard: %d judged, %d of them otherwise, %d dropped, %d failed", *counted)
         await self._live.close()
+
+    def counts(self) -> Counts:
+        """The live guard's, and what became of the questions to the second one."""
+        agreed = self.judged - self.disagreed
+        said = {"agreed": agreed, "disagreed": self.disagreed, "dropped": self.dropped, "failed": self.failed}
+        return {**counts_of(self._live), SHADOW: said}
 
     def _put(self, request: GuardRequest, judgement: Judgement, revision: str) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Wrappers that any engine can have, by keys of `[guard.settings]` that are not the engine's: cache_size and shadow."""
+"""Wrappers that any engine can have, by keys of `[guard.settings]` that are not the engine's own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from typing import cast
 
 from proguard_core.guards import checked
 from proguard_core.guards.cached import CachedGuard
+from proguard_core.guards.cascade import CascadeGuard, Sureness
 from proguard_core.guards.disagreements import Disagreements
 from proguard_core.guards.protocol import Guard, GuardOptions
 from proguard_core.guards.shadow import ShadowGuard
@@ -16,16 +17,25 @@ Create = Callable[[str, GuardOptions, Policy], Guard]
 
 SHADOW_KEYS = {"engine", "model", "base_urls", "settings", "share", "queue", "timeout_s", "file", "max_file_bytes"}
 
+CASCADE_KEYS = {"model", "settings", *Sureness.__dataclass_fields__}
+FIRST_ENGINE = "embedded"
+
 
 @dataclass(frozen=True, slots=True)
 class Wrappers:
-    """What is put around an engine. cache_size: judgements remembered (0: no cache); shadow: its table, if any."""
+    """What is put around an engine. cache_size: judgements remembered (0: no cache); the others: their tables.
+
+    cascade is None where there is none; an empty table is one with the usual thresholds.
+    """
 
     cache_size: int
+    cascade: dict[str, object] | None
     shadow: dict[str, object]
 
     def around(self, guard: Guard, policy: Policy, create: Create) -> Guard:
         """The guard in its wrappers, the shadow outermost. create makes the second guard. ValueError names the key."""
+        if self.cascade is not None:
+            guard = _cascaded(guard, self.cascade, policy, create)
         if self.cache_size:
             guard = CachedGuard(guard, policy, self.cache_size)
         return _shadowed(guard, self.shadow, policy, create) if self.shadow else guard
@@ -38,9 +48,28 @@ def split(options: GuardOptions) -> tuple[GuardOptions, Wrappers]:
     shadow = own.get("shadow", {})
     if not isinstance(shadow, dict):
         raise ValueError("guard.settings.shadow must be a table")
-    for key in ("cache_size", "shadow"):
+    cascade = own.get("cascade")
+    if cascade is not None and not isinstance(cascade, dict):
+        raise ValueError("guard.settings.cascade must be a table")
+    for key in ("cache_size", "cascade", "shadow"):
         own.pop(key, None)
-    return replace(options, settings=own), Wrappers(cache_size, cast(dict[str, object], shadow))
+    return replace(options, settings=own), Wrappers(cache_size, cascade, cast(dict[str, object], shadow))
+
+
+def _cascaded(second: Guard, table: dict[str, object], policy: Policy, create: Create) -> Guard:
+    try:
+        checked.only(table, CASCADE_KEYS, "the cascade")
+        usual = Sureness()
+        sureness = Sureness(
+            safe_below=checked.positive(table, "safe_below", usual.safe_below, most=1.0),
+            unsafe_from=checked.positive(table, "unsafe_from", 1.0, most=1.0) if table.get("unsafe_from") else 0.0,
+            responses=checked.flag(table, "responses", usual.responses),
+            audit=checked.positive(table, "audit", usual.audit, most=1.0),
+            least_recall=checked.positive(table, "least_recall", usual.least_recall, most=1.0),
+        )
+        return CascadeGuard(create(FIRST_ENGINE, _options({**table, "base_urls": []}), policy), second, sureness)
+    except ValueError as error:
+        raise ValueError(f"guard.settings.cascade: {error}") from error
 
 
 def _shadowed(guard: Guard, table: dict[str, object], policy: Policy, create: Create) -> Guard:

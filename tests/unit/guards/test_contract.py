@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from proguard_core.guards.cached import CachedGuard
+from proguard_core.guards.cascade import CascadeGuard, Sureness
 from proguard_core.guards.disagreements import Disagreements
 from proguard_core.guards.openai import create
 from proguard_core.guards.protocol import Guard, GuardOptions
@@ -11,6 +12,7 @@ from proguard_core.guards.shadow import ShadowGuard
 from proguard_core.policy.loader import load_policy
 from tests.support.guards import scripted
 from tests.support.openai_server import OpenAIServer
+from tests.support.scored_guard import ScoredGuard
 from tests.support.word_list_guard import WordListGuard
 from tests.unit.guards import contract
 from tests.unit.guards.contract import Engine
@@ -24,6 +26,10 @@ def _scripted() -> Guard:
 
 def _cached() -> Guard:
     return CachedGuard(_scripted(), POLICY, 100)
+
+
+def _cascade() -> Guard:
+    return CascadeGuard(ScoredGuard(), _scripted(), Sureness())
 
 
 def _shadow() -> Guard:
@@ -52,6 +58,7 @@ ENGINES = (
     Engine("scripted", _plain(_scripted)),
     Engine("openai", _openai),
     Engine("cached", _plain(_cached)),
+    Engine("cascade", _plain(_cascade)),
     Engine("shadow", _plain(_shadow)),
     Engine("word-list", _plain(_word_list), "We double your coins."),
 )

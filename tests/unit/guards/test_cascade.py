@@ -1,0 +1,179 @@
+"""Only what the first guard is sure of stops there; the audit finds what it misses; both are in the revision."""
+
+import logging
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from proguard_core.guards.audit import Audit, at_least, share_at_least
+from proguard_core.guards.cascade import CascadeGuard, Sureness
+from proguard_core.guards.counts import CACHE, CASCADE, CASCADE_UNSAFE, SHADOW, counts_of
+from proguard_core.guards.factory import create
+from proguard_core.guards.protocol import GuardDied, GuardError, GuardOptions, GuardRequest, Judgement, Picture
+from proguard_core.policy.loader import load_policy
+from proguard_core.questions import combine, plan
+from schemas.common import Outcome
+from schemas.post import Post
+from tests.support.scored_guard import ScoredGuard
+from tests.unit.guards.test_cached import Asked
+
+POLICY = load_policy()
+UNSAFE = Judgement(Outcome.UNSAFE, request=Outcome.UNSAFE)
+NEVER = 1e-18
+
+
+def made(**sureness: Any) -> tuple[CascadeGuard, ScoredGuard, Asked]:
+    first, second = ScoredGuard(), Asked()
+    return CascadeGuard(first, second, Sureness(**{"audit": NEVER, **sureness})), first, second
+
+
+def picture() -> Picture:
+    return Picture(Image.new("RGB", (4, 4)), "p")
+
+
+async def test_only_what_the_first_is_sure_of_stops_there() -> None:
+    guard, first, second = made(safe_below=0.1)
+    asked = ["a", "b score:0.099", "c score:0.1", "d score:0.4", "e unsafe:C3S1", "f score:none", "g foreign"]
+    judgements = await guard.judge([GuardRequest(text) for text in asked])
+    assert second.asked == asked[2:]
+    assert [judgement.guard for judgement in judgements] == ["scored"] * 2 + ["asked"] * 5
+    assert [request.text for request in first.asked] == asked
+    assert counts_of(guard)[CASCADE] == {"passed": 2, "forwarded": 5, "audited": 0}
+
+
+async def test_pictures_and_responses_never_stop_at_the_first() -> None:
+    guard, first, second = made()
+    asked = [GuardRequest("a", None, picture()), GuardRequest("", None, picture()), GuardRequest("b", "c")]
+    await guard.judge(asked)
+    assert first.asked == []
+    assert second.asked == ["a", "", "b"]
+    guard, first, second = made(responses=True)
+    await guard.judge(asked)
+    assert [request.text for request in first.asked] == ["b"]
+
+
+async def test_unsafe_stands_only_where_it_is_asked_for_and_never_if_novel_or_sexual() -> None:
+    texts = ["a unsafe:C3S1", "b unsafe:C11S2", "c unsafe:C11", "d novel score:0.99", "e score:0.8"]
+    guard, _first, second = made()
+    await guard.judge([GuardRequest(text) for text in texts])
+    assert second.asked == texts
+    guard, _first, second = made(unsafe_from=0.85)
+    judgements = await guard.judge([GuardRequest(text) for text in texts])
+    assert second.asked == texts[1:]
+    assert (judgements[0].outcome, judgements[0].category.code, judgements[0].guard) == (
+        Outcome.UNSAFE,
+        "C3S1",
+        "scored",
+    )
+
+
+async def test_an_audited_post_has_the_second_guards_verdict_and_a_miss_is_counted() -> None:
+    guard, _first, second = made(audit=1.0)
+    second.answers["missed"] = UNSAFE
+    second.answers["found score:0.7"] = UNSAFE
+    texts = ["fine", "missed", "found score:0.7"]
+    judgements = await guard.judge([GuardRequest(text) for text in texts])
+    assert [judgement.outcome for judgement in judgements] == [Outcome.SAFE, Outcome.UNSAFE, Outcome.UNSAFE]
+    assert {judgement.guard for judgement in judgements} == {"asked"}
+    assert counts_of(guard) == {
+        CASCADE: {"passed": 0, "forwarded": 1, "audited": 2},
+        CASCADE_UNSAFE: {"found": 1, "missed": 1},
+    }
+
+
+async def test_the_audit_draws_by_content_alike_in_every_batch_and_about_its_share() -> None:
+    texts = [f"post {number}" for number in range(2000)]
+    guard, _first, second = made(audit=0.1)
+    await guard.judge([GuardRequest(text) for text in texts])
+    drawn = set(second.asked)
+    assert 150 < len(drawn) < 250
+    guard, _first, second = made(audit=0.1)
+    for text in reversed(texts):
+        await guard.judge([GuardRequest(text)])
+    assert set(second.asked) == drawn
+
+
+def test_the_alarm_comes_when_recall_is_too_low_for_certain(caplog: pytest.LogCaptureFixture) -> None:
+    audit = Audit(share=0.1, least_recall=0.9)
+    audit.found, audit.audited = 100, 400
+    with caplog.at_level(logging.WARNING):
+        for _miss in range(3):
+            audit.note_missed()
+        assert audit.recall() == pytest.approx(103 / 133)
+        assert not caplog.records  # three may be chance
+        for _miss in range(3):
+            audit.note_missed()
+    assert "recall is about" in caplog.text
+    assert "safe_below" in caplog.text
+
+
+def test_bounds_are_those_of_the_tables() -> None:
+    assert share_at_least(299, 299) >= 0.99 > share_at_least(298, 298)
+    assert share_at_least(90, 100) == pytest.approx(0.8363, abs=1e-4)
+    assert share_at_least(0, 10) == 0
+    assert [round(at_least(seen), 3) for seen in (0, 1, 3, 10)] == [0.0, 0.051, 0.818, 5.425]
+
+
+async def test_the_revision_covers_both_guards_and_the_thresholds() -> None:
+    guard, first, second = made()
+    other, _first, _second = made(safe_below=0.03)
+    assert guard.revision != other.revision
+    first.revision = "s2"
+    assert CascadeGuard(first, second, Sureness(audit=NEVER)).revision != guard.revision
+    before = guard.revision
+    second.answers["b score:0.9"] = Judgement(Outcome.UNSAFE, revision="r0")
+    judgements = await guard.judge([GuardRequest("a", revision=before), GuardRequest("b score:0.9", revision=before)])
+    assert [judgement.revision for judgement in judgements] == [before, before.replace("r1", "r0")]
+    await guard.swap("r2")
+    assert guard.revision == before.replace("r1", "r2")
+    await guard.swap(before)
+    assert guard.revision == before
+
+
+async def test_a_failure_of_either_fails_the_batch_and_nothing_is_counted() -> None:
+    guard, first, second = made()
+    second.error = GuardError("away")
+    with pytest.raises(GuardError, match="away"):
+        await guard.judge([GuardRequest("a"), GuardRequest("b score:0.9")])
+    assert counts_of(guard)[CASCADE] == {"passed": 0, "forwarded": 0, "audited": 0}
+    second.error = None
+    first.error = GuardDied("gone")
+    with pytest.raises(GuardDied):
+        await guard.judge([GuardRequest("a")])
+    with pytest.raises(GuardDied):
+        await guard.probe()
+
+
+async def test_the_verdict_names_the_guard_that_decided() -> None:
+    guard, _first, second = made()
+    second.answers["b score:0.9"] = UNSAFE
+    for text, name in (("a", "scored"), ("b score:0.9", "asked")):
+        planned = plan(Post(post_id="p", text=text), (), guard.limits, 10_000)
+        judgements = await guard.judge([question.request for question in planned.questions])
+        assessment = combine(planned, planned.questions, judgements, POLICY)
+        assert (assessment.guard, assessment.revision) == (name, guard.revision)
+
+
+async def test_by_settings_it_stands_inside_cache_and_shadow_and_all_count() -> None:
+    scripted = "tests.support.guards:scripted"
+    settings = {"cache_size": 5, "shadow": {"engine": scripted}, "cascade": {"safe_below": "0.1", "audit": 0.5}}
+    guard = create(scripted, GuardOptions(settings=settings), POLICY)
+    assert guard.name == "embedded, scripted"
+    assert set(counts_of(guard)) == {CACHE, SHADOW, CASCADE, CASCADE_UNSAFE}
+
+
+@pytest.mark.parametrize(
+    ("table", "named"),
+    [
+        ("yes", "must be a table"),
+        ({"safe_under": 0.1}, "safe_under"),
+        ({"safe_below": 1.5}, "safe_below"),
+        ({"audit": 2}, "audit"),
+        ({"model": "/no/such/folder"}, "lacks"),
+        ({"settings": {"batch": 1}}, "batch"),
+    ],
+)
+def test_wrong_settings_are_named(table: Any, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        create("tests.support.guards:scripted", GuardOptions(settings={"cascade": table}), POLICY)
