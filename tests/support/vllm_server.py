@@ -113,10 +113,11 @@ class VllmServer:
         return Telemetry(self._port).value(f"{name}_total")
 
     def forget(self) -> None:
-        """Empty its caches of prompts and pictures, so that one measurement does not feed the next."""
-        for cache in ("prefix", "mm", "encoder"):
+        """Empty its caches of prompts and pictures, so that one measurement does not feed the next. It must be idle."""
+        for cache in ("mm", "encoder", "prefix"):
             reply = httpx2.post(f"{self.address}/reset_{cache}_cache", timeout=30, trust_env=False)
-            reply.raise_for_status()
+            if cache == "prefix" and not reply.raise_for_status().json()["success"]:
+                raise RuntimeError("the prefix cache was not emptied: requests are under way")
 
     def _running(self) -> Child:
         if self._child is None:

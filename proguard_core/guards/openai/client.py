@@ -175,7 +175,9 @@ def _answer(reply: bytes) -> Answer:
         raise Broken("its answer is malformed")
     text = f"<think>{reasoning}</think>\n{content}" if reasoning else content
     usage = said.get("usage")
-    return Answer(text, truncated, _count(usage, "prompt_tokens"), completion_tokens=_count(usage, "completion_tokens"))
+    details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
+    counts = _count(usage, "prompt_tokens"), _count(details, "cached_tokens"), _count(usage, "completion_tokens")
+    return Answer(text, truncated, *counts)
 
 
 def _count(usage: object, key: str) -> int:
