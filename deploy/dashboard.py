@@ -75,7 +75,15 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "In the guard, and waiting for it",
                 [level(table.BATCHES_IN_FLIGHT, legend="batches"), level(table.QUESTIONS_WAITING, legend="questions")],
             ),
+            Panel("Tokens", [rate(table.GUARD_TOKENS, table.TOKEN)], "ops", table.GUARD_TOKENS.meaning),
+            Panel("Cache", [rate(table.CACHE_LOOKUPS, table.RESULT)], "ops", table.CACHE_LOOKUPS.meaning),
+            Panel("Shadow guard", [rate(table.SHADOW_QUESTIONS, table.RESULT)], "ops", table.SHADOW_QUESTIONS.meaning),
+            Panel("Cascade", [rate(table.CASCADE_QUESTIONS, table.RESULT)], "ops", table.CASCADE_QUESTIONS.meaning),
+            Panel(
+                "Unsafe, by the audit", [rate(table.CASCADE_UNSAFE, table.RESULT)], "ops", table.CASCADE_UNSAFE.meaning
+            ),
             Panel("Guard failures", [rate(table.GUARD_FAILURES, table.ERROR)], "ops", table.GUARD_FAILURES.meaning),
+            Panel("Failed swaps", [rate(table.SWAP_FAILURES)], "ops", table.SWAP_FAILURES.meaning),
             Panel("Fetched", [rate(table.FETCHED_BYTES)], "Bps", table.FETCHED_BYTES.meaning),
             Panel("Fetch errors", [rate(table.FETCH_ERRORS, table.ERROR)], "ops", table.FETCH_ERRORS.meaning),
             Panel("What judges", [level(table.VERSIONS, table.GUARD_NAME, table.GUARD_REVISION, table.POLICY_VERSION)]),

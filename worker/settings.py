@@ -229,10 +229,11 @@ class ObjectSettings(Section):
 class GuardSettings(Section):
     """Which guard judges, and how long we try."""
 
-    engine: str = Field("embedded", description="embedded, openai, or your own as package.module:factory.")
+    engine: str = Field("embedded", description="embedded, openai, vllm, or your own as package.module:factory.")
     model: str | None = Field(None, description="The model that the engine loads or asks for.")
     base_urls: tuple[str, ...] = Field((), description="Servers of an engine that is asked over HTTP.")
     settings: dict[str, Any] = Field(default_factory=dict, description="The engine's own keys, cache_size, shadow.")
+    revision_file: Path | None = Field(None, description="Its first line names the adapter to serve; it is watched.")
     max_text_bytes: int = Field(
         65_536, ge=1, description="Text judged, in windows; what lies beyond is never called safe."
     )

@@ -63,7 +63,9 @@ class Revisions:
         return wanted if wanted is not None and wanted in self._kept else self.current
 
     def adapter(self, revision: str) -> Adapter | None:
-        """The adapter of a kept revision, None for the base model."""
+        """The adapter of a kept revision, None for the base model. Raises GuardError for one that is not kept."""
+        if revision not in self._kept:
+            raise GuardError(f"the revision {revision} was replaced twice meanwhile")
         return self._kept[revision]
 
     def is_current(self, name: str) -> bool:

@@ -1,7 +1,11 @@
-"""The prescribed form of an answer, for a model whose free answer could not be parsed: JSON, read back as an answer."""
+"""Prescribed forms of an answer: JSON for a model whose free answer could not be parsed, a pattern of the free form."""
 
 import json
+import re
 from typing import Any
+
+from proguard_core.policy.policy import Policy
+from proguard_core.policy.prompts.contract import PromptKind
 
 MAX_RATIONALE = 1200
 MAX_CATEGORY = 80
@@ -20,6 +24,15 @@ def schema(has_response: bool) -> dict[str, Any]:
         "required": list(properties),
         "additionalProperties": False,
     }
+
+
+def pattern(kind: PromptKind, policy: Policy, *, has_response: bool) -> str:
+    """Regular expression of a whole answer: reasoning free but for `<`, labels and codes as the policy has them."""
+    codes = [*policy.categories, *(policy.subcategories if kind is not PromptKind.TEXT_IMAGE else ())]
+    category = "|".join(["None", *map(re.escape, codes), f"[A-Za-z][A-Za-z ,&'-]{{2,{MAX_CATEGORY - 1}}}"])
+    response = "" if kind is PromptKind.IMAGE else r"Response:(safe|unsafe)\n"
+    optional = response if has_response or not response else f"({response})?"
+    return rf"<think>[^<]+</think>\n<answer>\nRequest:(safe|unsafe)\n{optional}Category:({category})\n</answer>"
 
 
 def unforced(text: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from proguard_core.guards.protocol import Guard, GuardDied, GuardRequest, Judgement
 from schemas.common import Outcome, Reason
 from worker.moderation.dependency import Dependency
+from worker.moderation.revision_watch import RevisionWatch
 from worker.settings import GuardSettings
 from worker.telemetry.telemetry import Telemetry
 
@@ -38,6 +39,7 @@ class Judge:
         self._dead = False
         self._reviving = asyncio.Lock()
         self.dependency = Dependency("guard", self._probe)
+        self.watch: RevisionWatch | None = None
 
     async def judge(self, requests: Sequence[GuardRequest]) -> list[Judgement]:
         """One judgement a request. Never raises but on cancellation; may wait as long as the guard is down."""
@@ -67,6 +69,8 @@ class Judge:
     async def close(self) -> None:
         """The end: release the guard and stop asking it the canary question. Never raises."""
         await self.dependency.close()
+        if self.watch is not None:
+            await self.watch.close()
         try:
             async with asyncio.timeout(_CLOSE_S):
                 await self.guard.close()

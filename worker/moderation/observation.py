@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from proguard_core.guards import counts
 from proguard_core.guards.protocol import Guard
 from proguard_core.policy.policy import Policy
 from worker.moderation.dependency import Dependency
@@ -56,7 +57,7 @@ class Observation:
 
     def observers(self) -> dict[Metric, Observer]:
         """One for every metric of the table that is not a histogram."""
-        return {**self._counts(), **self._judging(), **self._stream(), **self._process()}
+        return {**self._counts(), **self._judging(), **self._guard(), **self._stream(), **self._process()}
 
     def status(self) -> dict[str, Any]:
         """The JSON of /status."""
@@ -121,6 +122,7 @@ class Observation:
             table.DEAD_LETTERS: lambda: [(count, key) for key, count in dict(telemetry.dead_letters).items()],
             table.ERASURES: lambda: [(telemetry.erasures, ())],
             table.GUARD_FAILURES: lambda: [(count, (key,)) for key, count in dict(telemetry.guard_failures).items()],
+            table.SWAP_FAILURES: lambda: [(telemetry.swap_failures, ())],
             table.FETCHED_BYTES: lambda: [(telemetry.fetched_bytes, ())],
             table.FETCH_ERRORS: lambda: [(count, (key,)) for key, count in dict(telemetry.fetch_errors).items()],
             table.REBALANCES: lambda: [(count, (event,)) for event, count in dict(telemetry.rebalances).items()],
@@ -148,6 +150,25 @@ class Observation:
             table.IMAGE_WAITING: of_budget("waiting"),
             table.DEPENDENCY_UP: lambda: [(int(each.down_since is None), (each.name,)) for each in self.dependencies],
             table.VERSIONS: versions,
+        }
+
+    def _guard(self) -> dict[Metric, Observer]:
+        """What the guard and its wrappers count; 0 for a wrapper that is not there, so that nothing looks forgotten."""
+
+        def of(name: str) -> Observer:
+            def points() -> Iterator[Point]:
+                if self.guard is not None:
+                    found = counts.counts_of(self.guard).get(name, {})
+                    yield from ((found.get(kind, 0), (kind,)) for kind in counts.KINDS[name])
+
+            return points
+
+        return {
+            table.GUARD_TOKENS: of(counts.TOKENS),
+            table.CACHE_LOOKUPS: of(counts.CACHE),
+            table.SHADOW_QUESTIONS: of(counts.SHADOW),
+            table.CASCADE_QUESTIONS: of(counts.CASCADE),
+            table.CASCADE_UNSAFE: of(counts.CASCADE_UNSAFE),
         }
 
     def _stream(self) -> dict[Metric, Observer]:

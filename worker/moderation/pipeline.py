@@ -39,7 +39,10 @@ _WATCH_S = 1.0
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """One post on its way. token is whatever the sender wants back; cancelled says that nobody waits any more."""
+    """One post on its way. token is whatever the sender wants back; cancelled says that nobody waits any more.
+
+    wanted: the guard's revision when the post came; revision: the one in force when its last batch began.
+    """
 
     token: object
     source: Coordinates
@@ -56,6 +59,7 @@ class Work:
     answered: int = 0
     fetched_at: float = 0.0
     asked_at: float = 0.0
+    wanted: str = ""
     revision: str = ""
     trace: "PostTrace | None" = None
 
@@ -113,10 +117,11 @@ class Pipeline:
 
     def submit(self, works: Sequence[Work]) -> None:
         """Take posts over; call on the loop's thread."""
-        suspects = self._journal.suspects
+        suspects, revision = self._journal.suspects, self._judge.guard.revision
         if suspects:
             self._absentees.look(work.source for work in works)
         for work in works:
+            work.wanted = revision
             if work.skipped:
                 self._refuse(work, Reason.SKIPPED_BY_OPERATOR)
             elif suspects and self._journal.is_convicted(work.source):
@@ -194,7 +199,11 @@ class Pipeline:
         work.plan = plan(work.post, images, self._judge.guard.limits, self._max_text_bytes)
         if not work.plan.questions:
             self._conclude(work)
-        elif self._journal.is_suspect(work.source):
+            return
+        for question in work.plan.questions:
+            # Posts of a partition come in order, but pictures take time: so revisions change once a partition.
+            question.request.revision = work.wanted
+        if self._journal.is_suspect(work.source):
             self._alone.append(work)
         else:
             now = self._clock()
@@ -275,6 +284,8 @@ class Pipeline:
             if judgement.category is not NO_CATEGORY and (question := follow_up(asked.question, judgement)) is not None
         ]
         if further:
+            for asked in further:
+                asked.question.request.revision = asked.work.wanted
             judgements += await self._judge.judge([asked.question.request for asked in further])
             batch += further
 

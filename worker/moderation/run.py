@@ -18,7 +18,7 @@ from proguard_core.policy.policy import Policy
 from proguard_core.policy.problems import PolicyError
 from worker import topics
 from worker.errors import ConfigurationError
-from worker.moderation import startup
+from worker.moderation import revision_watch, startup
 from worker.moderation.at_least_once import AtLeastOncePublisher
 from worker.moderation.client_config import OUTCOME_ENVELOPE_BYTES, admin_config, consumer_config, producer_config
 from worker.moderation.fetch import Fetcher
@@ -32,6 +32,7 @@ from worker.moderation.outcome import OutcomeWriter
 from worker.moderation.pipeline import Pipeline
 from worker.moderation.poison import Journal
 from worker.moderation.progress import Progress
+from worker.moderation.revision_watch import RevisionWatch
 from worker.moderation.source import Source
 from worker.moderation.starts import StartOffsets
 from worker.moderation.stream import Stream
@@ -176,6 +177,10 @@ async def build_pipeline(
     fetcher = Fetcher(ObjectStore(settings.objects), settings.objects, guard.limits.max_pixels, telemetry=telemetry)
     await fetcher.start()
     judge = Judge(guard, settings.guard, telemetry)
+    if (file := settings.guard.revision_file) is not None:
+        judge.watch = RevisionWatch(guard, revision_watch.file(file), telemetry)
+        # A replay begins with what is wanted and keeps it, so that its verdicts can be compared.
+        await (judge.watch.look() if observation is None else judge.watch.start())
     pipeline = Pipeline(
         judge, fetcher, writer, policy, journal, settings.batching, settings.guard, deliver, telemetry=telemetry
     )

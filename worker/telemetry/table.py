@@ -67,6 +67,8 @@ STAGE = "proguard.stage"
 DEPENDENCY = "proguard.dependency"
 EVENT = "proguard.event"
 LOOP = "proguard.loop"
+TOKEN = "proguard.token"
+RESULT = "proguard.result"
 GUARD_NAME = "proguard.guard.name"
 GUARD_REVISION = "proguard.guard.revision"
 POLICY_NAME = "proguard.policy.name"
@@ -89,6 +91,8 @@ ATTRIBUTES: dict[str, str] = {
     DEPENDENCY: "`guard`, or `s3://` and the bucket.",
     EVENT: "`assigned`, `revoked` or `lost`.",
     LOOP: "`stream` (talks to Kafka) or `judging` (fetches, batches, judges).",
+    TOKEN: "`prompt` (those of a prefix cache included), `cached` (of these, from a prefix cache) or `completion`.",
+    RESULT: "What became of it; the metric says which there are.",
     GUARD_NAME: "As in the verdicts.",
     GUARD_REVISION: "As in the verdicts.",
     POLICY_NAME: "As in the verdicts.",
@@ -146,6 +150,34 @@ INFERENCE_DURATION = Metric(
 GUARD_FAILURES = Metric(
     "proguard.guard.failures", _COUNTER, "{batch}", (ERROR,),
     "Batches that the guard failed at; each is asked again, whole or halved.",
+)  # fmt: skip
+SWAP_FAILURES = Metric(
+    "proguard.guard.swap.failures", _COUNTER, "{attempt}", (),
+    "Attempts to serve the wanted revision that failed; the one before it is still served.",
+)  # fmt: skip
+GUARD_TOKENS = Metric(
+    "proguard.guard.tokens", _COUNTER, "{token}", (TOKEN,),
+    "Tokens that a guard with a chat model read and wrote, second tries included. Completion tokens a verdict: "
+    "the rate of `proguard_guard_tokens_total{proguard_token=\"completion\"}` over that of `proguard_outcomes_total`. "
+    "0 where the engine does not say.",
+)  # fmt: skip
+CACHE_LOOKUPS = Metric(
+    "proguard.cache.lookups", _COUNTER, "{question}", (RESULT,),
+    "Questions that `guard.settings.cache_size` answered from memory, `hit`, or not, `miss`.",
+)  # fmt: skip
+SHADOW_QUESTIONS = Metric(
+    "proguard.shadow.questions", _COUNTER, "{question}", (RESULT,),
+    "Questions sampled for the shadow guard: `agreed`, `disagreed`, `dropped` (no room to wait) or `failed`.",
+)  # fmt: skip
+CASCADE_QUESTIONS = Metric(
+    "proguard.cascade.questions", _COUNTER, "{question}", (RESULT,),
+    "Where the cascade sent a question: `passed` (the first guard's answer stands), `forwarded` (the second's does) or "
+    "`audited` (it would have passed, and was judged by the second guard all the same).",
+)  # fmt: skip
+CASCADE_UNSAFE = Metric(
+    "proguard.cascade.unsafe", _COUNTER, "{question}", (RESULT,),
+    "What the second guard found unsafe: `found` among the forwarded, `missed` among the audited. A missed one stands "
+    "for those that passed without an audit: recall is about found / (found + missed x (passed + audited) / audited).",
 )  # fmt: skip
 BATCHES_IN_FLIGHT = Metric("proguard.batches.in_flight", _SUM, "{batch}", (), "Batches in the guard now.")
 QUESTIONS_WAITING = Metric("proguard.questions.waiting", _SUM, "{question}", (), "Questions that wait for a batch.")

@@ -38,6 +38,7 @@ class Telemetry:
         self.outcomes: Counter[Tally] = Counter()
         self.dead_letters: Counter[tuple[str, str]] = Counter()
         self.guard_failures: Counter[str] = Counter()
+        self.swap_failures = 0
         self.fetch_errors: Counter[str] = Counter()
         self.rebalances: Counter[str] = Counter()
         self.poll_duration = Recorder(table.OPERATION_DURATION)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,8 @@ class Bench:
 
     def __init__(self, folder: Path, images: "Images | None" = None, **batching: Any) -> None:
         self.asked: list[list[str]] = []
+        self.wanted: dict[str, str | None] = {}
+        self.says_revision: str | None = None
         self.gate = asyncio.Event()
         self.gate.set()
         self.gone: set[int] = set()
@@ -89,6 +92,9 @@ class Bench:
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: GuardRequest) -> Judgement:
+        self.wanted[request.text] = request.revision
+        if self.says_revision is not None:
+            return replace(SAFE, revision=self.says_revision)
         if request.text.startswith("sexual") and request.picture is not None:
             return SEXUAL
         return SAFE if request.text else MINORS
@@ -122,6 +128,43 @@ async def test_batches_by_size_then_by_deadline(tmp_path: Path) -> None:
     answers = await bench.answers(6)
     assert [len(batch) for batch in bench.asked] == [4, 2]
     assert {answer["outcome"] for answer in answers.values()} == {"safe"}
+
+
+class SlowImages(Images):
+    """A picture comes when `gate` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def fetch(
+        self, images: Sequence[ImageReference], partition: Hashable, decoder: Decoder = not_noted
+    ) -> FetchedPost:
+        await self.gate.wait()
+        return await super().fetch(images, partition, decoder)
+
+
+async def test_a_post_wants_the_revision_of_its_arrival_however_late_its_picture_comes(tmp_path: Path) -> None:
+    images = SlowImages()
+    bench = Bench(tmp_path, images)
+    bench.pipeline.submit([bench.work(0, pictures=1), bench.work(1)])
+    await bench.answers(1)
+    bench.guard.revision = "r2"
+    bench.pipeline.submit([bench.work(2)])
+    await bench.answers(2)
+    images.gate.set()
+    answers = await bench.answers(3)
+    assert bench.wanted == {"t0": "r1", "t1": "r1", "t2": "r2"}
+    # A guard that serves one revision only judged by the one it has: that is what the verdict says.
+    assert [answers[number]["guard"]["revision"] for number in range(3)] == ["r2", "r1", "r2"]
+
+
+async def test_a_guard_that_says_which_revision_judged_is_believed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.says_revision = "r0"
+    bench.pipeline.submit([bench.work(0)])
+    answers = await bench.answers(1)
+    assert answers[0]["guard"]["revision"] == "r0"
 
 
 async def test_batches_by_cost(tmp_path: Path) -> None:

@@ -1,0 +1,127 @@
+"""What the vllm engine takes from `[guard]` and `[guard.settings]`, checked."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from proguard_core.guards import checked
+from proguard_core.guards.adapters import BASE, KEPT
+from proguard_core.guards.protocol import GuardLimits, GuardOptions
+
+_LIMITS = GuardLimits()
+_OURS = "guard.settings.{} says it"
+_POST = "posts would be logged or sent"
+_MEDIA = "pictures are given as pixels, nothing is ever fetched"
+_ADAPTERS = "guard.settings.adapters turns adapters on"
+# Arguments of vLLM that promises of ours rest on.
+REFUSED = {
+    "model": "guard.model says it",
+    "max_model_len": _OURS.format("max_model_len"),
+    "max_lora_rank": _OURS.format("max_adapter_rank"),
+    "limit_mm_per_prompt": "a question shows one picture",
+    "enable_lora": _ADAPTERS,
+    "max_loras": _ADAPTERS,
+    "max_cpu_loras": _ADAPTERS,
+    "lora_modules": _ADAPTERS,
+    "enable_log_requests": _POST,
+    "disable_log_stats": "the worker has metrics of its own",
+    "otlp_traces_endpoint": _POST,
+    "allowed_local_media_path": _MEDIA,
+    "allowed_media_domains": _MEDIA,
+    "skip_tokenizer_init": "answers are read as text",
+    "runner": "a guard writes text",
+    "seed": "answers are greedy",
+    "generation_config": "answers are greedy, whatever the checkpoint's defaults are",
+    "override_generation_config": "answers are greedy",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """How the model is loaded and asked. Units: tokens, seconds; window_bytes and max_pixels as in GuardLimits.
+
+    engine: further arguments of vLLM's AsyncEngineArgs, as they are. weights, prompts: as in the openai engine.
+    """
+
+    model: str
+    max_model_len: int = 8192
+    output_cap: int = 1024
+    request_timeout_s: float = 45.0
+    structured_retry: bool = True
+    structured_answer: bool = False
+    window_bytes: int = _LIMITS.window_bytes
+    max_pixels: int = _LIMITS.max_pixels
+    adapters: Path | None = None
+    adapter: str = BASE
+    max_adapter_rank: int = 32
+    weights: str = ""
+    prompts: Path | None = None
+    engine: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def answer_settings(self) -> str:
+        """Those that an answer depends on, as one line: part of the revision. Quantisation is among `engine`'s."""
+        engine = json.dumps(self.engine, sort_keys=True, default=str)
+        own = (self.output_cap, self.structured_retry, self.structured_answer, self.window_bytes, self.max_pixels)
+        return f"{' '.join(map(str, own))} {engine}"
+
+    @property
+    def arguments(self) -> dict[str, object]:
+        """For AsyncEngineArgs. The processor's size of a picture is bounded: vLLM reserves memory for the largest."""
+        ours: dict[str, object] = {
+            "model": self.model,
+            "max_model_len": self.max_model_len,
+            "limit_mm_per_prompt": {"image": 1, "video": 0},
+            "seed": 0,
+            "generation_config": "vllm",
+            "disable_log_stats": True,
+            "enable_log_requests": False,
+        }
+        if self.adapters is not None:
+            ours |= {"enable_lora": True, "max_lora_rank": self.max_adapter_rank, "max_loras": KEPT}
+        usual = {"enable_prefix_caching": True, "mm_processor_kwargs": {"max_pixels": self.max_pixels}}
+        return usual | self.engine | ours
+
+
+KEYS = set(EngineSettings.__dataclass_fields__) - {"model"}
+
+
+def read(options: GuardOptions) -> EngineSettings:
+    """ValueError names the wrong key."""
+    own = options.settings
+    checked.only(own, KEYS, "the vllm guard")
+    if not options.model:
+        raise ValueError("guard.model must name the model: a folder or a name of the Hugging Face hub")
+    if options.base_urls:
+        raise ValueError('guard.base_urls is for guard.engine = "openai"; the vllm guard runs in this process')
+    folder, prompts = checked.text(own, "adapters", ""), checked.text(own, "prompts", "")
+    adapter = checked.text(own, "adapter", BASE)
+    if adapter != BASE and not folder:
+        raise ValueError("guard.settings.adapter needs guard.settings.adapters, the folder in which adapters lie")
+    return EngineSettings(
+        model=options.model,
+        max_model_len=checked.whole(own, "max_model_len", 8192),
+        output_cap=checked.whole(own, "output_cap", 1024),
+        request_timeout_s=checked.positive(own, "request_timeout_s", 45.0),
+        structured_retry=checked.flag(own, "structured_retry", True),
+        structured_answer=checked.flag(own, "structured_answer", False),
+        window_bytes=checked.whole(own, "window_bytes", _LIMITS.window_bytes),
+        max_pixels=checked.whole(own, "max_pixels", _LIMITS.max_pixels),
+        adapters=Path(folder) if folder else None,
+        adapter=adapter,
+        max_adapter_rank=checked.whole(own, "max_adapter_rank", 32),
+        weights=checked.text(own, "weights", ""),
+        prompts=Path(prompts) if prompts else None,
+        engine=_engine(own),
+    )
+
+
+def _engine(own: checked.Table) -> dict[str, object]:
+    table = own.get("engine", {})
+    if not isinstance(table, dict):
+        raise ValueError("guard.settings.engine must be a table of vLLM's own arguments")
+    for key, why in REFUSED.items():
+        if key in table:
+            raise ValueError(f"guard.settings.engine.{key} cannot be set: {why}")
+    return cast(dict[str, object], dict(table))
