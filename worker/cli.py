@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from worker import logs
+from worker.commands import evaluate_options as options
 from worker.errors import WorkerError
 
 if TYPE_CHECKING:
@@ -217,6 +218,10 @@ def dead_letters_replay(
 _Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE, such as guard.engine=...; may be repeated.")
 ]
+_Policy = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, help="Judge under this policy instead of policy.path.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="JSON on a terminal too.")]
 
 
 @app.command()
@@ -229,16 +234,14 @@ def replay(
         str | None, typer.Option("--to", help="Up to, and without, this offset or time; default: the end now.")
     ] = None,
     partition: Annotated[list[int] | None, typer.Option(min=0, help="Only this one; may be repeated.")] = None,
-    policy: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Judge under this policy instead of policy.path.")
-    ] = None,
+    policy: _Policy = None,
     assignments: _Assignments = None,
     topics_suffix: Annotated[str, typer.Option(help="Added to the live topics' names for those written.")] = ".replay",
     create_topics: Annotated[bool, typer.Option("--create-topics", help="Make those that are missing.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Sum up which verdicts would change.")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Judge what an earlier run has done as well.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which offsets are meant, judge nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on a terminal too.")] = False,
+    as_json: _Json = False,
 ) -> None:
     """Judge a range of the posts topic again, under another policy or guard, into topics of its own.
 
@@ -257,6 +260,46 @@ def replay(
         restart=restart,
         compare=compare,
         dry_run=dry_run,
+    )
+    raise typer.Exit(body.run(settings, request, as_json))
+
+
+@app.command()
+def evaluate(
+    context: typer.Context,
+    benchmark: options.Benchmarks = None,
+    guard: options.Guards = None,
+    policy: _Policy = None,
+    assignments: _Assignments = None,
+    out: options.Out = Path("evaluation"),
+    cache: options.Cache = None,
+    splits: options.Splits = 3,
+    untrained: options.Untrained = None,
+    limit: options.Limit = None,
+    no_texts: options.NoTexts = False,
+    compare: options.Compare = None,
+    as_json: _Json = False,
+) -> None:
+    """Measure guards on benchmarks: is it unsafe, which category, which new risk. A broken-off run can be repeated.
+
+    Sets are listed in docs/evaluation.md; without --benchmark, --compare looks at earlier runs only.
+    """
+    if not benchmark and compare is None:
+        raise typer.BadParameter("name at least one file", param_hint="--benchmark")
+    import worker.commands.evaluate as body
+    from worker.commands.replay import overrides
+
+    settings = _settings(context, overrides(assignments or [], policy))
+    request = body.Request(
+        benchmarks=tuple(benchmark or ()),
+        guards=tuple(guard or ()),
+        out=out,
+        cache=cache,
+        splits=splits,
+        untrained=body.main_categories(untrained),
+        limit=limit,
+        texts=not no_texts,
+        compare=compare,
     )
     raise typer.Exit(body.run(settings, request, as_json))
 

@@ -1,0 +1,1 @@
+"""Public sets, in the forms they are published in, as benchmark rows."""
