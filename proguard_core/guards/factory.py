@@ -16,6 +16,7 @@ _ENGINES = {
     "embedded": "proguard_core.guards.embedded:create",
     "openai": "proguard_core.guards.openai:create",
     "vllm": "proguard_core.guards.vllm:create",
+    "transformers": "proguard_core.guards.transformers:create",
 }
 
 # They write a name for a novel risk and cannot say what it is near to.

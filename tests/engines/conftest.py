@@ -34,3 +34,19 @@ def tiny_random_model(engines_environment: None) -> Path:
     from tests.support.tiny_vlm.cached import random_model
 
     return random_model()
+
+
+@pytest.fixture(scope="session")
+def tiny_taught_model(engines_environment: None) -> Path:
+    """Folder of a tiny Qwen2.5-VL that answers in the form of the contract, mostly rightly."""
+    from tests.support.tiny_vlm.cached import taught_model
+
+    return taught_model()
+
+
+@pytest.fixture(scope="session")
+def tiny_adapter(engines_environment: None) -> Path:
+    """Folder of a LoRA adapter on the taught model that finds everything suspicious; its parent holds nothing else."""
+    from tests.support.tiny_vlm.cached import adapter
+
+    return adapter()

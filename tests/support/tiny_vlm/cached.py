@@ -11,7 +11,9 @@ from tests.support.tiny_vlm.corpus import corpus
 
 _HERE = Path(__file__).parent
 CACHE = _HERE.parents[2] / ".cache" / "tiny-vlm"
+ADAPTER = "suspicious-1"
 _RANDOM_SOURCES = ("tokenizer.py", "builder.py")
+_TAUGHT_SOURCES = ("rows.py", "samples.py", "batches.py", "teaching.py", "lessons.py")
 
 
 def random_model() -> Path:
@@ -21,9 +23,29 @@ def random_model() -> Path:
     return kept("random", random_fingerprint(), build_random_model)
 
 
+def taught_model() -> Path:
+    """Folder of the tiny checkpoint that answers in the form of the contract, made if it is not there yet (minutes)."""
+    from tests.support.tiny_vlm.lessons import teach_contract
+
+    return kept("taught", taught_fingerprint(), teach_contract)
+
+
+def adapter() -> Path:
+    """Folder of a LoRA adapter on the taught model; its parent holds nothing else. Made if it is not there yet."""
+    from tests.support.tiny_vlm.lessons import teach_suspicion
+
+    base = taught_model()
+    return kept("adapters", taught_fingerprint(), lambda folder: teach_suspicion(base, folder / ADAPTER)) / ADAPTER
+
+
 def random_fingerprint() -> str:
     """Hash of the code and the texts that the random checkpoint comes from."""
     return fingerprint(_RANDOM_SOURCES, corpus())
+
+
+def taught_fingerprint() -> str:
+    """Hash of what the taught checkpoint and its adapter come from: the random one and the lessons."""
+    return fingerprint(_TAUGHT_SOURCES, [random_fingerprint()])
 
 
 def fingerprint(sources: Iterable[str], parts: Iterable[str]) -> str:

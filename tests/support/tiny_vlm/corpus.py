@@ -1,29 +1,25 @@
-"""The texts from which the tiny model's tokenizer learns: the prompts, the policy and our own sample posts."""
+"""The texts from which the tiny model's tokenizer learns: prompts, policy, the demo's posts, parts of rows."""
 
-import json
 from collections.abc import Iterator
 
 from proguard_core.policy.loader import load_policy
 from proguard_core.policy.prompts.contract import PromptKind
 from proguard_core.policy.prompts.renderer import Prompts
-from worker.local.posts import read_lines
+from tests.support.tiny_vlm import rows
+from tests.support.tiny_vlm.samples import samples
 
 
 def corpus() -> Iterator[str]:
-    """Every text once, in a fixed order."""
+    """Every text, in a fixed order."""
     policy = load_policy()
     prompts = Prompts(policy)
     yield from (prompts.system(kind) for kind in PromptKind)
     for item in (*policy.categories.values(), *policy.subcategories.values()):
-        yield "\n".join((item.code, item.name, item.description, *item.synonyms))
-    yield from sample_posts()
-
-
-def sample_posts() -> Iterator[str]:
-    """Text and response of the demo's posts; a line that is no post says nothing."""
-    for line in read_lines():
-        try:
-            post = json.loads(line)
-        except ValueError:
-            continue
-        yield from (post[turn] for turn in ("text", "response") if turn in post)
+        yield "\n".join((item.code, item.description))
+        yield from (rows.UNSAFE_POSTS[0].format(phrase) for phrase in (item.name, *item.synonyms))
+    yield from (f"{sample.text}\n{sample.response or ''}" for sample in samples())
+    yield from (*rows.UNSAFE_POSTS, *rows.SAFE_POSTS, *rows.REFUSALS, *rows.HELP, *rows.THANKS, rows.EVERYDAY)
+    yield from (f"{place}\n{place[0].upper()}{place[1:]} {remark}" for place in rows.PLACES for remark in rows.REMARKS)
+    for name, phrases in rows.NOVEL.items():
+        yield rows.answer(rows.UNSAFE_POSTS[0].format(", ".join(phrases)), name, "unsafe", "safe")
+    yield from rows.THOUGHTS

@@ -1,0 +1,92 @@
+"""Supervised steps that teach a tiny model, or an adapter on it, to answer in the form of the contract."""
+
+import itertools
+import logging
+import math
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from proguard_core.policy.loader import load_policy
+from proguard_core.policy.prompts.contract import PromptKind
+from proguard_core.policy.prompts.renderer import Prompts
+from tests.support.tiny_vlm.batches import Batch, batch, loss
+from tests.support.tiny_vlm.rows import Row
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how fast. rows: of one kind, behind one prompt, in each step."""
+
+    steps: int
+    rows: int = 24
+    learning_rate: float = 4e-3
+    warm_up: int = 20
+
+
+def learn(model: Any, processor: Any, rows: Iterator[Row], plan: Plan) -> None:
+    """Change whatever parameters of the model require a gradient. Weights are float32; CPU only."""
+    import torch
+
+    prompts = Prompts(load_policy())
+    batches = _batches(rows, plan.rows, prompts, processor, model)
+    trained = [weights for weights in model.parameters() if weights.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=plan.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, plan))
+    began = time.monotonic()
+    model.train()
+    for step, taught in enumerate(itertools.islice(batches, plan.steps), 1):
+        value = loss(_bare(model), taught)
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        if step % 20 == 0 or step == plan.steps:
+            log.info("step %d of %d: loss %.4f, %.0f s", step, plan.steps, value.item(), time.monotonic() - began)
+    model.eval()
+
+
+def save(model: Any, source: Path, folder: Path) -> None:
+    """The model in bfloat16, with everything else as in source."""
+    import torch
+
+    shutil.copytree(source, folder)
+    model.to(torch.bfloat16).save_pretrained(folder)
+
+
+def load(folder: Path) -> tuple[Any, Any]:
+    """Model in float32 and processor."""
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+    return model, AutoProcessor.from_pretrained(folder)
+
+
+def _rate(step: int, plan: Plan) -> float:
+    """Up in a line, down in half a cosine to a twentieth."""
+    if step < plan.warm_up:
+        return (step + 1) / plan.warm_up
+    done = (step - plan.warm_up) / max(1, plan.steps - plan.warm_up)
+    return 0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2
+
+
+def _batches(rows: Iterator[Row], size: int, prompts: Prompts, processor: Any, model: Any) -> Iterator[Batch]:
+    """Batches of one kind each, as soon as there are enough rows of it."""
+    waiting: dict[PromptKind, list[Row]] = {kind: [] for kind in PromptKind}
+    for row in rows:
+        waiting[row.kind].append(row)
+        if len(waiting[row.kind]) == size:
+            yield batch(waiting[row.kind], prompts, processor, _bare(model))
+            waiting[row.kind] = []
+
+
+def _bare(model: Any) -> Any:
+    """Without PEFT's wrapper; the adapter's layers stay inside."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
