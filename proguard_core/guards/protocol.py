@@ -48,8 +48,8 @@ class Picture:
 class GuardRequest:
     """One question: a text conversation, a text-image conversation, or a single picture (text empty, response None).
 
-    text and response together take at most GuardLimits.window_bytes bytes of UTF-8. revision: the one that was in force
-    when the post came in; a guard that still serves it judges by it, any other judges by its own.
+    text and response together take at most GuardLimits.window_bytes bytes of UTF-8. revision: the one that is to
+    judge; a guard that still serves it judges by it, any other judges by the one in force.
     """
 
     text: str

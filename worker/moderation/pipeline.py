@@ -25,6 +25,7 @@ from worker.moderation.judge import Judge
 from worker.moderation.outcome import Headers, Judged, OutcomeWriter
 from worker.moderation.partitions import Outcome
 from worker.moderation.poison import Coordinates, Journal
+from worker.moderation.revision_order import RevisionOrder
 from worker.moderation.turns import Turns
 from worker.settings import BatchingSettings, GuardSettings
 from worker.telemetry.telemetry import Telemetry
@@ -41,7 +42,8 @@ _WATCH_S = 1.0
 class Work:
     """One post on its way. token is whatever the sender wants back; cancelled says that nobody waits any more.
 
-    wanted: the guard's revision when the post came; revision: the one in force when its last batch began.
+    wanted: the revision that is to judge it, once a question of it started; revision: the guard's when its last batch
+    started.
     """
 
     token: object
@@ -56,7 +58,7 @@ class Work:
     fetched: FetchedPost | None = None
     questions: list[Question] = field(default_factory=list)
     judgements: list[Judgement] = field(default_factory=list)
-    answered: int = 0
+    unanswered: int = 0
     fetched_at: float = 0.0
     asked_at: float = 0.0
     wanted: str = ""
@@ -109,6 +111,7 @@ class Pipeline:
         self._running_alone = False
         self._turns = Turns(journal, lambda: self._running_alone or bool(self._alone), self._pump)
         self._absentees = Absentees(journal, clock)
+        self._order = RevisionOrder()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._fetching: dict[Work, asyncio.Task[None]] = {}
@@ -117,11 +120,10 @@ class Pipeline:
 
     def submit(self, works: Sequence[Work]) -> None:
         """Take posts over; call on the loop's thread."""
-        suspects, revision = self._journal.suspects, self._judge.guard.revision
+        suspects = self._journal.suspects
         if suspects:
             self._absentees.look(work.source for work in works)
         for work in works:
-            work.wanted = revision
             if work.skipped:
                 self._refuse(work, Reason.SKIPPED_BY_OPERATOR)
             elif suspects and self._journal.is_convicted(work.source):
@@ -197,17 +199,15 @@ class Pipeline:
 
     def _ask(self, work: Work, images: Sequence[SeenImage]) -> None:
         work.plan = plan(work.post, images, self._judge.guard.limits, self._max_text_bytes)
-        if not work.plan.questions:
+        questions = work.plan.questions
+        work.unanswered = len(questions)
+        if not questions:
             self._conclude(work)
-            return
-        for question in work.plan.questions:
-            # Posts of a partition come in order, but pictures take time: so revisions change once a partition.
-            question.request.revision = work.wanted
-        if self._journal.is_suspect(work.source):
+        elif self._journal.suspects and self._journal.is_suspect(work.source):
             self._alone.append(work)
         else:
             now = self._clock()
-            for question in work.plan.questions:
+            for question in questions:
                 self._batcher.add(_Asked(work, question), now)
 
     def _pump(self) -> None:
@@ -245,6 +245,10 @@ class Pipeline:
     def _start(self, batch: list[_Asked], *, alone: bool) -> None:
         self._running += 1
         self._running_alone = alone
+        revision = self._judge.guard.revision
+        for asked in batch:
+            asked.work.wanted = asked.work.wanted or self._order.wanted(asked.work.source, revision)
+            asked.question.request.revision = asked.work.wanted
         self._spawn(self._run(batch, alone))
 
     async def _run(self, batch: list[_Asked], alone: bool) -> None:
@@ -290,23 +294,24 @@ class Pipeline:
             batch += further
 
     def _collect(self, batch: list[_Asked], judgements: list[Judgement], started: float, revision: str) -> None:
-        touched: dict[Work, None] = {}
+        answered: list[Work] = []
         for asked, judgement in zip(batch, judgements, strict=True):
             work = asked.work
             work.questions.append(asked.question)
             work.judgements.append(judgement)
-            work.answered += asked.planned
             work.asked_at = work.asked_at or started
             work.revision = revision
-            touched[work] = None
+            if asked.planned:
+                work.unanswered -= 1
+                if not work.unanswered:
+                    answered.append(work)
+        # Only now: the answers to follow-ups come last.
         now = self._clock()
         self._deliver(
             [
                 (work.token, self._outcome(work, now))
-                for work in touched
-                if work.plan is not None
-                and work.answered == len(work.plan.questions)
-                and not (work.cancelled() and self._dropped(work))
+                for work in answered
+                if not (work.cancelled() and self._dropped(work))
             ]
         )
 

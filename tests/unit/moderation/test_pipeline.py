@@ -144,7 +144,7 @@ class SlowImages(Images):
         return await super().fetch(images, partition, decoder)
 
 
-async def test_a_post_wants_the_revision_of_its_arrival_however_late_its_picture_comes(tmp_path: Path) -> None:
+async def test_a_post_whose_picture_comes_late_is_judged_as_those_behind_it_were(tmp_path: Path) -> None:
     images = SlowImages()
     bench = Bench(tmp_path, images)
     bench.pipeline.submit([bench.work(0, pictures=1), bench.work(1)])
@@ -157,6 +157,18 @@ async def test_a_post_wants_the_revision_of_its_arrival_however_late_its_picture
     assert bench.wanted == {"t0": "r1", "t1": "r1", "t2": "r2"}
     # A guard that serves one revision only judged by the one it has: that is what the verdict says.
     assert [answers[number]["guard"]["revision"] for number in range(3)] == ["r2", "r1", "r2"]
+
+
+async def test_what_waits_when_the_revision_changes_is_judged_by_the_new_one(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, max_posts=1, in_flight=1)
+    bench.gate.clear()
+    bench.pipeline.submit([bench.work(number) for number in range(3)])
+    await bench.asked_of(1)
+    bench.guard.revision = "r2"
+    bench.gate.set()
+    answers = await bench.answers(3)
+    assert bench.wanted == {"t0": "r1", "t1": "r2", "t2": "r2"}
+    assert [answers[number]["guard"]["revision"] for number in range(3)] == ["r1", "r2", "r2"]
 
 
 async def test_a_guard_that_says_which_revision_judged_is_believed(tmp_path: Path) -> None:
