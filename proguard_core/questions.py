@@ -56,11 +56,13 @@ class Coverage:
 
 @dataclass(slots=True)
 class Plan:
-    """All questions of one post, and the reasons why they do not cover it."""
+    """All questions of one post, and the reasons why they do not cover it. unseen: index of the picture that the first
+    reason speaks of, None where that is the text."""
 
     questions: list[Question] = field(default_factory=list)
     coverage: Coverage = field(default_factory=Coverage)
     reasons: list[Reason] = field(default_factory=list)
+    unseen: int | None = None
 
 
 @dataclass(slots=True)
@@ -113,9 +115,11 @@ def _boundary(data: bytes, index: int) -> int:
 def plan(post: Post, images: Sequence[SeenImage], limits: GuardLimits, max_text_bytes: int) -> Plan:
     """The questions that a post asks. max_text_bytes caps the judged bytes of the text and of the response, each."""
     text, response = post.text or "", post.response or None
-    if response is None and not images and text and (size := _size(text)) <= min(limits.window_bytes, max_text_bytes):
-        # Most posts of most streams; the general way comes to the same.
-        return Plan([Question(GuardRequest(text, language=post.language))], Coverage(size, size), [])
+    if response is None and not images and text:
+        size = _size(text)
+        if size <= limits.window_bytes and size <= max_text_bytes:
+            # Most posts of most streams; the general way comes to the same.
+            return Plan([Question(GuardRequest(text, None, None, post.language))], Coverage(size, size), [])
     result = Plan()
     texts = _text_requests(text, response, post.language, limits, max_text_bytes, result)
     pictures = _pictures(images, result)
@@ -170,6 +174,8 @@ def _pictures(images: Sequence[SeenImage], result: Plan) -> list[tuple[int, Pict
             reason = Reason.IMAGE_UNREADABLE
         elif reason is None and len(image.pictures) < image.frames:
             reason = Reason.FRAMES_SKIPPED
+        if reason is not None and not result.reasons:
+            result.unseen = index
         if reason is not None and reason not in result.reasons:
             result.reasons.append(reason)
     return pictures
@@ -194,7 +200,8 @@ def combine(plan: Plan, questions: Sequence[Question], judgements: Sequence[Judg
     questions and judgements are parallel; they may hold follow-ups beyond the plan's.
     """
     if not judgements:
-        return Assessment(Outcome.UNDETERMINED, plan.reasons[0] if plan.reasons else Reason.NOT_JUDGEABLE)
+        unseen = plan.reasons[0] if plan.reasons else Reason.NOT_JUDGEABLE
+        return Assessment(Outcome.UNDETERMINED, unseen, image=plan.unseen)
     if len(judgements) == 1 and judgements[0].outcome is Outcome.SAFE and not plan.reasons:
         only = judgements[0]  # the usual answer; the general way comes to the same
         return Assessment(
@@ -214,9 +221,11 @@ def combine(plan: Plan, questions: Sequence[Question], judgements: Sequence[Judg
     categories = [_checked(judgement.category, policy) for judgement in judgements]
     index = min(range(len(judgements)), key=lambda at: _badness(judgements[at], categories[at]))
     worst, category = judgements[index], categories[index]
-    outcome, reason = min((judgement.outcome for judgement in judgements), key=_WORST_FIRST.__getitem__), worst.reason
+    outcome = min((judgement.outcome for judgement in judgements), key=_WORST_FIRST.__getitem__)
+    reason, image = worst.reason, questions[index].image
     if plan.reasons and outcome is not Outcome.UNDETERMINED:
-        outcome = Outcome.UNDETERMINED if outcome is Outcome.SAFE else outcome
+        if outcome is Outcome.SAFE:  # what was not seen decides
+            outcome, image = Outcome.UNDETERMINED, plan.unseen
         reason = plan.reasons[0]
     return Assessment(
         outcome=outcome,
@@ -226,7 +235,7 @@ def combine(plan: Plan, questions: Sequence[Question], judgements: Sequence[Judg
         category=category if outcome is Outcome.UNSAFE or _is_withheld(worst, category) else NO_CATEGORY,
         rationale=worst.rationale,
         score=worst.score,
-        image=questions[index].image,
+        image=image,
         request_score=_highest([judgement.request_score for judgement in judgements]),
         response_score=_highest([judgement.response_score for judgement in judgements]),
         guard=worst.guard,

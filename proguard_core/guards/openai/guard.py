@@ -9,6 +9,7 @@ from typing import Any
 
 from proguard_core.guards.adapters import Adapter, Revisions
 from proguard_core.guards.asking import Answer, Asking, Question, Refused
+from proguard_core.guards.counts import Counts
 from proguard_core.guards.openai import messages
 from proguard_core.guards.openai.client import Client, NotServed, ServerFault, SetUpWrongly
 from proguard_core.guards.openai.servers import Server, Servers
@@ -74,6 +75,10 @@ class OpenAIGuard:
     def limits(self) -> GuardLimits:
         """As set."""
         return GuardLimits(self._settings.window_bytes, self._settings.max_pixels)
+
+    def counts(self) -> Counts:
+        """Tokens so far."""
+        return self._asking.counts()
 
     async def start(self) -> None:
         """Ask every server what it serves, and have it load the adapter in force.

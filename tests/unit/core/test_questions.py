@@ -185,6 +185,25 @@ def test_unsafe_beats_undetermined_beats_safe(order: list[Judgement], count: int
     assert assess(*order[:count])[0] is worst
 
 
+def test_the_verdict_says_which_picture_decided() -> None:
+    """One question a picture, with the text: the worst decides, and undetermined beats safe."""
+    made = plan(post("hello"), [Seen([PICTURE], 1)] * 3, LIMITS, 100)
+    assert [question.image for question in made.questions] == [0, 1, 2]
+    for said, decided in (
+        ([SAFE, UNSURE, SAFE], 1),
+        ([SAFE, UNSURE, unsafe(known("C3S1"))], 2),
+        ([unsafe(known("C3S1")), UNSURE, SAFE], 0),
+    ):
+        assert combine(made, made.questions, said, POLICY).image == decided
+    lost = plan(post("hello"), [Seen([PICTURE], 1), Seen([], 0, Reason.IMAGE_MISSING)], LIMITS, 100)
+    assert combine(lost, lost.questions, [SAFE], POLICY).image == 1
+    assert combine(lost, lost.questions, [unsafe(known("C3S1"))], POLICY).image == 0
+    none = plan(post(), [Seen([], 0, Reason.IMAGE_MISSING)], LIMITS, 100)
+    assert combine(none, [], [], POLICY).image == 0
+    cut = plan(post("a" * 1000), [Seen([PICTURE], 1), Seen([], 0, Reason.IMAGE_MISSING)], LIMITS, 100)
+    assert combine(cut, cut.questions, [SAFE] * len(cut.questions), POLICY).image is None
+
+
 @pytest.mark.parametrize("minors", [known("C11S1"), novel("C11S1"), novel("C11")])
 @pytest.mark.parametrize("other", [novel("C3"), novel(None), known("C3S1"), known("C3")])
 def test_minors_are_never_hidden_by_another_risk(minors: Category, other: Category) -> None:

@@ -6,6 +6,11 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from proguard_core.guards.cached import CachedGuard
+from proguard_core.guards.counts import KINDS
+from proguard_core.guards.protocol import GuardOptions
+from proguard_core.policy.loader import load_policy
+from tests.support.guards import scripted
 from tests.support.otlp import Collector
 from worker.errors import ConfigurationError
 from worker.moderation.observation import Observation
@@ -132,3 +137,17 @@ def test_workers_of_one_host_differ_by_their_slot() -> None:
     ports = [Settings(kafka={"slot": slot}).telemetry_port for slot in (0, 1)]
     assert ports == [9464, 9465]
     assert Settings(telemetry={"port": 0}).telemetry_port == 0
+
+
+def test_what_the_guard_counts_is_exposed_and_a_wrapper_that_is_not_there_counts_nothing(
+    observation: Observation, exporters: Exporters
+) -> None:
+    inner = scripted(GuardOptions(), load_policy())
+    observation.guard = cached = CachedGuard(inner, load_policy(), 5)
+    cached.hits, cached.misses = 3, 4
+    found = samples(exporters)
+    assert found["proguard_cache_lookups_total", ("hit",)] == 3
+    assert found["proguard_cache_lookups_total", ("miss",)] == 4
+    assert found["proguard_guard_tokens_total", ("completion",)] == 0
+    for name, kinds in KINDS.items():
+        assert all(any(labels == (kind,) for _name, labels in found) for kind in kinds), name
