@@ -83,7 +83,8 @@ class JudgementCache:
             for line in lines:
                 try:
                     said = json.loads(line)
-                    found[str(said.pop("key"))] = from_json(said)
+                    key = str(said.pop("key"))
+                    found[key] = from_json(said)
                 except (ValueError, KeyError, TypeError, AttributeError):
                     continue
         return found
