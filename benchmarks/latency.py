@@ -1,8 +1,6 @@
 """From a post's acknowledgement to its verdict, as a read_committed reader sees it, at a steady rate."""
 
 import json
-import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -10,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import orjson
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from benchmarks.contenders import COMMIT_INTERVAL_MS, PROGUARD, Ground, start
-from benchmarks.load import backlog
+from benchmarks.load import ACKNOWLEDGED, backlog, start_steady
 from benchmarks.measure import GroupWatch, Rate, Sample, between, cpu_seconds
+from benchmarks.reader import VerdictReader
 from benchmarks.topics import create_stream
-from tests.support.kafka_cluster import ClientConfig, KafkaCluster
-from tests.support.processes import start_server
+from tests.support.kafka_cluster import KafkaCluster
 
 _FIRST_POSTS = 100
 _WARM_UP_S = 5.0
@@ -39,38 +35,6 @@ class Latency:
     busy: tuple[float, float, float]
 
 
-class VerdictReader:
-    """Notes when verdicts of watched posts can be read. Reads in a thread and looks at offsets by header only."""
-
-    def __init__(self, config: ClientConfig, topic: str, every: int) -> None:
-        self._consumer = Consumer(
-            {**config, "group.id": "latency-reader", "isolation.level": "read_committed", "fetch.wait.max.ms": 10}
-        )
-        partitions = self._consumer.list_topics(topic, timeout=20).topics[topic].partitions
-        self._consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
-        self._every = every
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self.seen: dict[tuple[int, int], float] = {}
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._over.set()
-        self._thread.join(10)
-        self._consumer.close()
-
-    def _run(self) -> None:
-        while not self._over.is_set():
-            messages = self._consumer.consume(1000, 0.01)
-            now = time.monotonic()
-            for message in messages:
-                key = message.key()
-                if message.error() is None and isinstance(key, bytes) and int(key[-8:]) % self._every == 0:
-                    source = orjson.loads(message.value() or b"{}")["source"]
-                    self.seen[source["partition"], source["offset"]] = now
-
-
 def latency(cluster: KafkaCluster, directory: Path, rate: float, seconds: float) -> Latency:
     """A worker that has nothing to wait for, at `rate` posts a second for so long after warming up."""
     config = cluster.client_config()
@@ -82,16 +46,9 @@ def latency(cluster: KafkaCluster, directory: Path, rate: float, seconds: float)
     watch = GroupWatch(config, ground.group, names.posts)
     try:
         _wait_for_first_commit(cluster, names.posts, watch)
-        out = directory / "acknowledged.jsonl"
-        load = {
-            "bootstrap_servers": cluster.bootstrap_servers,
-            "topic": names.posts,
-            "rate": rate,
-            "seconds": seconds + _WARM_UP_S,
-            "every": every,
-            "out": str(out),
-        }
-        generator = start_server([sys.executable, "-m", "benchmarks.load", json.dumps(load)], directory / "load.log")
+        generator = start_steady(
+            cluster.bootstrap_servers, names.posts, rate, seconds + _WARM_UP_S, directory, every=every
+        )
         time.sleep(_WARM_UP_S)
         pids = [worker.pid, cluster.pid(1), generator.pid]
         first = Sample(time.monotonic(), watch.committed(), tuple(map(cpu_seconds, pids)))
@@ -99,7 +56,7 @@ def latency(cluster: KafkaCluster, directory: Path, rate: float, seconds: float)
         last = Sample(time.monotonic(), watch.committed(), tuple(map(cpu_seconds, pids)))
         generator.process.wait(60)
         _wait_for_the_rest(watch)
-        return _result(out, reader.seen, first, between(first, last))
+        return _result(directory / ACKNOWLEDGED, reader.seen, first, between(first, last))
     finally:
         worker.stop()
         reader.close()
@@ -127,13 +84,13 @@ def _wait(reached: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def _result(out: Path, seen: dict[tuple[int, int], float], first: Sample, rate: Rate) -> Latency:
+def _result(out: Path, seen: dict[tuple[int, int], tuple[float, str]], first: Sample, rate: Rate) -> Latency:
     """Posts acknowledged after warming up; one whose verdict was not seen is an error, not left out."""
     delays = []
     for line in out.read_text().splitlines():
         partition, offset, acknowledged = json.loads(line)
         if acknowledged >= first.at:
-            delays.append((seen[partition, offset] - acknowledged) * 1000)
+            delays.append((seen[partition, offset][0] - acknowledged) * 1000)
     p50, p95, p99 = (float(value) for value in np.percentile(delays, (50, 95, 99)))
     busy = (rate.cpu_share(0), rate.cpu_share(1), rate.cpu_share(2))
     return Latency(rate.posts_per_second, len(delays), p50, p95, p99, max(delays), busy)

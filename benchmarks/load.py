@@ -15,7 +15,12 @@ import orjson
 from confluent_kafka import KafkaError, Message, Producer
 
 from tests.support.kafka_cluster import ClientConfig
+from tests.support.processes import start_server
 from tests.support.topics import produce
+from worker.local.child import Child
+
+ACKNOWLEDGED = "acknowledged.jsonl"
+_HARDLY_EVER = 1_000_000
 
 # A post of 1 KB in all: the size of a long comment with its envelope.
 _WORDS = (
@@ -81,6 +86,21 @@ class SteadyStream:
     def _note(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
             self.acknowledged.append((message.partition() or 0, message.offset() or 0, time.monotonic()))
+
+
+def start_steady(
+    bootstrap_servers: str, topic: str, rate: float, seconds: float, directory: Path, every: int = _HARDLY_EVER
+) -> Child:
+    """The steady stream in a process of its own; what it watched is in the folder's ACKNOWLEDGED at the end."""
+    settings = {
+        "bootstrap_servers": bootstrap_servers,
+        "topic": topic,
+        "rate": rate,
+        "seconds": seconds,
+        "every": every,
+        "out": str(directory / ACKNOWLEDGED),
+    }
+    return start_server([sys.executable, "-m", "benchmarks.load", json.dumps(settings)], directory / "load.log")
 
 
 def main(settings: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """Does the worker's memory stay flat: over a million posts, and over an hour of a steady stream?"""
 
-import json
 import sys
 import time
 import uuid
@@ -9,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.contenders import PROGUARD, Ground, start
-from benchmarks.load import backlog
+from benchmarks.load import backlog, start_steady
 from benchmarks.measure import GroupWatch, resident_bytes
 from benchmarks.topics import create_stream
 from tests.support.kafka_cluster import KafkaCluster
-from tests.support.processes import start_server
 from tests.support.topics import TopicNames
 
 _CHUNK = 100_000
@@ -66,17 +64,9 @@ def soak(cluster: KafkaCluster, directory: Path, minutes: float, rate: float) ->
     topics = _topics(cluster)
     worker = start(PROGUARD, Ground(cluster.bootstrap_servers, topics, topics.posts, directory))
     watch = GroupWatch(cluster.client_config(), topics.posts, topics.posts)
-    load = {
-        "bootstrap_servers": cluster.bootstrap_servers,
-        "topic": topics.posts,
-        "rate": rate,
-        "seconds": minutes * 60,
-        "every": 1_000_000,
-        "out": str(directory / "soak.jsonl"),
-    }
     began = time.monotonic()
     sizes: list[tuple[float, float]] = []
-    generator = start_server([sys.executable, "-m", "benchmarks.load", json.dumps(load)], directory / "load.log")
+    generator = start_steady(cluster.bootstrap_servers, topics.posts, rate, minutes * 60, directory)
     try:
         sizes += [(at, _mebibytes(worker.pid)) for at in _seconds(began, minutes * 60)]
         generator.process.wait(60)

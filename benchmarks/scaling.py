@@ -1,21 +1,16 @@
-"""More workers: does the drain rate grow with them, and how long do untouched partitions stand still at a rebalance?"""
+"""More workers: does the drain rate grow with them?"""
 
-import itertools
-import time
 import uuid
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from benchmarks.contenders import PROGUARD, Ground, start
 from benchmarks.load import backlog
 from benchmarks.measure import GroupWatch, Sample, between, samples
 from benchmarks.topics import create_stream
 from tests.support.kafka_cluster import KafkaCluster
-from tests.support.topics import TopicNames, read_topic
+from tests.support.topics import TopicNames
 from worker.local.child import Child
 
 _DELAY_MS = 50
@@ -91,83 +86,5 @@ def scaling_table(found: list[Scale]) -> list[str]:
             f"| {each.workers} | {each.posts_per_second:,.0f} | {each.posts_per_second / (one * each.workers):.3f} | "
             f"{each.cores:.2f} |"
             for each in found
-        ),
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Longest silence of a partition around a rebalance, seconds: partitions that stayed, and those that moved."""
-
-    event: str
-    untouched: float
-    moved: float
-
-
-def rebalance(cluster: KafkaCluster, directory: Path, protocol: str) -> list[Pause]:
-    """Two workers; a third joins, then leaves. Silences are gaps between commits, seen in the verdicts' times."""
-    topics = _topics(cluster, 2 * 1400 * 40)
-    grounds = [
-        Ground(cluster.bootstrap_servers, topics, topics.posts, directory, _named(slot, protocol), slot)
-        for slot in range(3)
-    ]
-    workers = [start(PROGUARD, ground) for ground in grounds[:2]]
-    moments: list[tuple[str, float]] = []
-    try:
-        time.sleep(12)
-        moments.append(("a worker joins", time.time()))
-        workers.append(start(PROGUARD, grounds[2]))
-        time.sleep(12)
-        moments.append(("a worker leaves", time.time()))
-        workers[2].stop()
-        time.sleep(8)
-    finally:
-        for worker in workers:
-            worker.stop()
-    written = _written(cluster, topics)
-    return [_pause(event, moment, written) for event, moment in moments]
-
-
-def _named(slot: int, protocol: str) -> dict[str, dict[str, Any]]:
-    """Settings of one worker, whose verdicts say that they are its own."""
-    guard = {"settings": {"delay_ms": _DELAY_MS, "revision": str(slot)}}
-    return {**_WAITING_GUARD, "guard": guard, "kafka": {"group_protocol": protocol, "max_posts": 2000}}
-
-
-# When a verdict was written (seconds since the epoch), the offset of its post, and by which worker.
-Written = tuple[float, int, str]
-
-
-def _written(cluster: KafkaCluster, topics: TopicNames) -> dict[int, list[Written]]:
-    """The verdicts of each source partition, in order of time."""
-    found: dict[int, list[Written]] = defaultdict(list)
-    for message in read_topic(cluster.client_config(), topics.verdicts, timeout_s=120):
-        verdict = orjson.loads(message.value() or b"{}")
-        source = verdict["source"]
-        at = message.timestamp()[1] / 1000
-        found[source["partition"]].append((at, source["offset"], verdict["guard"]["revision"]))
-    return {partition: sorted(entries) for partition, entries in found.items()}
-
-
-def _pause(event: str, moment: float, written: dict[int, list[Written]]) -> Pause:
-    """The longest silences within eight seconds of the event, of partitions that kept their worker and that did not."""
-    stayed, moved = [0.0], [0.0]
-    for entries in written.values():
-        around = [entry for entry in entries if moment - 1 <= entry[0] <= moment + 8]
-        gaps = (after[0] - before[0] for before, after in itertools.pairwise(around))
-        untouched = len({worker for _at, _offset, worker in around}) == 1
-        (stayed if untouched else moved).append(max(gaps, default=9.0))
-    return Pause(event, max(stayed), max(moved))
-
-
-def rebalance_table(found: dict[str, list[Pause]]) -> list[str]:
-    """Markdown."""
-    return [
-        "| group protocol | event | longest silence of a partition that stayed, s | of one that moved, s |",
-        "| --- | --- | --- | --- |",
-        *(
-            f"| {protocol} | {pause.event} | {pause.untouched:.2f} | {pause.moved:.2f} |"
-            for protocol, pauses in found.items()
-            for pause in pauses
         ),
     ]

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import latency, memory, pictures, scaling, throughput
+from benchmarks import latency, memory, pictures, rebalance, scaling, throughput
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.s3_server import S3Server
 
@@ -73,8 +73,8 @@ def scaling_command() -> None:
 def rebalance_command() -> None:
     """How long partitions stand still while a worker joins and leaves."""
     with _ground() as (cluster, directory):
-        found = {protocol: scaling.rebalance(cluster, directory, protocol) for protocol in ("classic", "consumer")}
-    _print("Rebalance", scaling.rebalance_table(found))
+        found = {protocol: rebalance.rebalance(cluster, directory, protocol) for protocol in ("classic", "consumer")}
+    _print("Rebalance", rebalance.rebalance_table(found))
 
 
 @app.command("memory")
