@@ -1,6 +1,5 @@
 """What all records share: the schema version, closed enumerations and the base model."""
 
-import contextlib
 import re
 from datetime import datetime
 from enum import StrEnum
@@ -24,9 +23,11 @@ def _read_rfc_3339(value: object) -> datetime:
     """Refuse what pydantic would guess a time from: numbers, minutes without seconds, no offset."""
     if isinstance(value, datetime):
         return value
-    if isinstance(value, str) and (_is_usual(value) or _rfc_3339.fullmatch(value)):
-        with contextlib.suppress(ValueError):
+    try:
+        if isinstance(value, str) and (_is_usual(value) or _rfc_3339.fullmatch(value)):
             return datetime.fromisoformat(value if value[-1] == "Z" else value.upper())
+    except ValueError:  # the 30th of February
+        pass
     raise PydanticCustomError("rfc_3339", "a time needs date, time and offset, such as 2026-11-24T08:00:00Z")
 
 
