@@ -9,24 +9,24 @@ RETRAINING_HIT_TYPE = "org.proguard.moderation.retraining-hit.v1"
 REVIEW_TYPE = "org.proguard.moderation.review.v1"
 
 
-_SPEC_VERSION = ("ce_specversion", SPEC_VERSION.encode())
-_CONTENT_TYPE = ("content-type", CONTENT_TYPE.encode())
+_SPEC_VERSION = ("ce_specversion", SPEC_VERSION)
+_CONTENT_TYPE = ("content-type", CONTENT_TYPE)
 
 
 def headers(
     event_type: str, event_id: str, source: str, subject: str, time: str, traceparent: str
-) -> list[tuple[str, bytes]]:
-    """Headers of one published record.
+) -> list[tuple[str, str | bytes | None]]:
+    """Headers of one published record; the client writes text as UTF-8.
 
     source is the posts topic as a URI reference, subject the post_id, time RFC 3339 UTC, traceparent W3C.
     """
     return [
         _SPEC_VERSION,
-        ("ce_type", event_type.encode()),
-        ("ce_id", event_id.encode()),
-        ("ce_source", source.encode()),
-        ("ce_subject", subject.encode()),
-        ("ce_time", time.encode()),
+        ("ce_type", event_type),
+        ("ce_id", event_id),
+        ("ce_source", source),
+        ("ce_subject", subject),
+        ("ce_time", time),
         _CONTENT_TYPE,
-        ("traceparent", traceparent.encode()),
+        ("traceparent", traceparent),
     ]

@@ -6,7 +6,6 @@ Written as plain dictionaries: a pydantic verdict would cost three times as much
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from time import time_ns
 from typing import Any
 
@@ -73,21 +72,27 @@ class OutcomeWriter:
         key = judged.post.post_id.encode()
         common = self._headers(cloudevents.VERDICT_TYPE, identity, judged, topic, now, headers)
         value = orjson.dumps(verdict)
-        records: list[OutcomeRecord] = [(self._topics.verdicts, key, value, common)]
+        records: tuple[OutcomeRecord, ...] = ((self._topics.verdicts, key, value, common),)
         category = judged.assessment.category
         unsafe_novel = judged.assessment.outcome is _UNSAFE and category.kind is _NOVEL
         if unsafe_novel and not concerns_minors(category.kind, category.code, category.nearest):
             risk = self._risk(identity, verdict, category)
             hit_headers = self._headers(cloudevents.RETRAINING_HIT_TYPE, identity, judged, topic, now, headers)
             risk_headers = self._headers(cloudevents.RISK_TYPE, identity, judged, topic, now, headers)
-            records.append((self._topics.risks, key, orjson.dumps(risk), risk_headers))
-            records.append((self._topics.retraining, key, self._hit(risk, judged.post), hit_headers))
+            records += ((self._topics.risks, key, orjson.dumps(risk), risk_headers),)
+            records += ((self._topics.retraining, key, self._hit(risk, judged.post), hit_headers),)
         reason = judged.assessment.reason
         failure = reason is not None and judged.assessment.outcome is _UNDETERMINED and reason.is_failure
-        kind = verdict["outcome"], _counted_category(category), verdict["action"], verdict["modality"]
+        tally = (
+            judged.assessment.outcome._value_,
+            _counted_category(category),
+            verdict["action"]._value_,
+            verdict["modality"]._value_,
+            "" if reason is None else reason._value_,
+        )
         # The key is also a header; counting eight headers a post would cost more than the rest of the bookkeeping.
         weight = len(value) + 2 * len(key) + _HEADERS_BYTES if len(records) == 1 else None
-        return Outcome(tuple(records), failure, (*kind, verdict["reason"] or ""), weight=weight)
+        return Outcome(records, failure, tally, weight=weight)
 
     def erased(self, key: bytes) -> Outcome:
         """Null values under the post's key, so that compaction forgets what was said of it."""
@@ -122,17 +127,17 @@ class OutcomeWriter:
             "verdict_id": identity,
             "post_id": post.post_id,
             "author_id": post.author_id,
-            "outcome": _word(assessment.outcome),
-            "reason": _word(assessment.reason),
-            "action": _word(action),
-            "request": _word(assessment.request),
-            "response": _word(assessment.response) if post.response else None,
+            "outcome": assessment.outcome,
+            "reason": assessment.reason,
+            "action": action,
+            "request": assessment.request,
+            "response": assessment.response if post.response else None,
             "score": assessment.score,
             "category": _NO_CATEGORY if category is NO_CATEGORY else _category(category, withheld),
             "rationale": "" if withheld else _cut(assessment.rationale, MAX_RATIONALE_CHARACTERS),
             "image": assessment.image,
             "coverage": _coverage(judged.coverage),
-            "modality": _word(post.modality),
+            "modality": post.modality,
             "guard": self._guard_reference(judged.guard_name, judged.guard_revision),
             "policy": self._policy_reference,
             "source": {"topic": source[0], "partition": source[1], "offset": source[2]},
@@ -195,12 +200,7 @@ class OutcomeWriter:
                 if incoming
                 else new_traceparent(random.getrandbits)
             )
-        return list(cloudevents.headers(event_type, identity, topic, judged.post.post_id, now, traceparent))
-
-
-def _word(member: StrEnum | None) -> str | None:
-    """Plain strings: orjson takes twice as long over members of an enumeration."""
-    return None if member is None else member._value_
+        return cloudevents.headers(event_type, identity, topic, judged.post.post_id, now, traceparent)
 
 
 def _coverage(coverage: Coverage) -> dict[str, int]:
@@ -236,7 +236,7 @@ def pairs(headers: Headers) -> list[tuple[str, str | bytes | None]]:
 def _category(category: Category, withheld: bool) -> dict[str, Any]:
     name = None if withheld and category.kind is CategoryKind.NOVEL else category.name
     return {
-        "kind": _word(category.kind),
+        "kind": category.kind,
         "code": category.code,
         "name": None if name is None else _cut(name, MAX_NAME_CHARACTERS),
         "nearest": category.nearest,
@@ -253,15 +253,17 @@ def _cut(text: str, characters: int) -> str:
     return clean if len(clean) <= characters else clean[: characters - 1] + "…"
 
 
-_formatted = (0, "")
+_second = (0, "")
+_millisecond = (0, "")
 
 
 def _now() -> str:
     """The wall clock, RFC 3339 in UTC with milliseconds; the posts of a batch mostly share one."""
-    global _formatted
+    global _second, _millisecond
     millisecond = time_ns() // 1_000_000
-    if millisecond != _formatted[0]:
+    if millisecond != _millisecond[0]:
         second, rest = divmod(millisecond, 1000)
-        day = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        _formatted = (millisecond, f"{day}.{rest:03d}Z")
-    return _formatted[1]
+        if second != _second[0]:
+            _second = (second, datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S"))
+        _millisecond = (millisecond, f"{_second[1]}.{rest:03d}Z")
+    return _millisecond[1]

@@ -46,5 +46,5 @@ def child_traceparent(headers: Iterable[tuple[str, str | bytes | None]], random_
 
 def new_traceparent(random_bits: Callable[[int], int]) -> str:
     """A trace of its own that is not sampled. One number makes both ids, with a bit set in each: zero is forbidden."""
-    digits = f"{random_bits(192) | _NEVER_ZERO:048x}"
+    digits = (random_bits(192) | _NEVER_ZERO).to_bytes(24, "big").hex()
     return f"00-{digits[:32]}-{digits[32:]}-00"
