@@ -47,7 +47,7 @@ class Breaker:
         return True
 
     def _record(self, *, failure: bool) -> None:
-        if len(self._window) == self._window.maxlen:
+        if self._failures and len(self._window) == self._window.maxlen:
             self._failures -= self._window[0]
         self._window.append(failure)
         self._failures += failure

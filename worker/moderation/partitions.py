@@ -18,12 +18,10 @@ if TYPE_CHECKING:
 OutcomeRecord = tuple[str, bytes | None, bytes | None, list[tuple[str, str | bytes | None]]]
 
 
-def record_bytes(
-    key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, str | bytes | None]] | None
-) -> int:
+def record_bytes(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, str | bytes | None]]) -> int:
     """What a record weighs in memory, Python's own share aside."""
     size = len(key or b"") + len(value or b"")
-    for name, said in headers or ():
+    for name, said in headers:
         size += len(name) + len(said or b"")
     return size
 

@@ -94,13 +94,12 @@ class Source:
 
     def poll(self, count: int, timeout_s: float) -> list[Message]:
         """Up to count records; serves rebalances. Errors of partitions are dealt with here."""
-        records: list[Message] = []
-        for message in self._consumer.consume(count, timeout_s):
-            error = message.error()
-            if error is None:
-                records.append(message)
-            else:
-                self._on_error(message, error)
+        messages = self._consumer.consume(count, timeout_s)
+        records = [message for message in messages if message.error() is None]
+        if len(records) < len(messages):
+            for message in messages:
+                if (error := message.error()) is not None:
+                    self._on_error(message, error)
         if self._unreadable:
             for message in records:
                 self._unreadable.pop((message.topic() or "", message.partition() or 0), None)

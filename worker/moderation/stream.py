@@ -223,9 +223,7 @@ class Stream:
             if track is None or offset is None:
                 continue
             record = _Record(message)
-            slot = track.deliver(
-                offset, record_bytes(record.key, record.value, record.pairs if record.headers else None)
-            )
+            slot = track.deliver(offset, record.size)
             if slot is None:
                 continue
             outcome = self._interpret(record, slot, received, works)
@@ -249,7 +247,8 @@ class Stream:
         except NotAPost as why:
             return self._dead_letter(record, slot, received, why)
         track, coordinates = slot.track, slot.coordinates
-        work = Work(slot, coordinates, post, record.headers, received, track.is_closed, coordinates in self._skip)
+        skipped = bool(self._skip) and coordinates in self._skip
+        work = Work(slot, coordinates, post, record.headers, received, track.is_closed, skipped)
         if record.headers and self._telemetry.tracer is not None:
             work.trace = self._telemetry.tracer.receive(record.pairs, coordinates, received)
         works.append(work)
@@ -305,9 +304,15 @@ class _Record:
     __slots__ = ("headers", "key", "value")
 
     def __init__(self, message: Message) -> None:
-        self.key = _bytes(message.key())
-        self.value = _bytes(message.value())
+        key, value = message.key(), message.value()
+        self.key = key.encode() if isinstance(key, str) else key
+        self.value = value.encode() if isinstance(value, str) else value
         self.headers = _headers(message)
+
+    @property
+    def size(self) -> int:
+        """What it weighs in memory."""
+        return record_bytes(self.key, self.value, self.pairs if self.headers else ())
 
     @property
     def pairs(self) -> list[tuple[str, str | bytes | None]]:
@@ -322,10 +327,6 @@ def _headers(message: Message) -> Headers:
     except (SystemError, UnicodeDecodeError):
         log.warning("headers of %s[%s]@%s cannot be read", message.topic(), message.partition(), message.offset())
         return None
-
-
-def _bytes(content: str | bytes | None) -> bytes | None:
-    return content.encode() if isinstance(content, str) else content
 
 
 def _names(partitions: Sequence[TopicPartition]) -> str:
