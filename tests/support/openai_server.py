@@ -78,6 +78,7 @@ class Script:
     takes_adapters: bool = True
     refused_adapter: str | None = None
     adapters: dict[str, str] = field(default_factory=dict)
+    usage: Any = None
 
     @property
     def posts(self) -> list[Seen]:
@@ -194,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
     def say_message(self, message: dict[str, Any], finish_reason: str = "stop") -> None:
         """A chat completion with more than a content."""
         choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish_reason}
-        self.say(200, {"id": "1", "object": "chat.completion", "choices": [choice]})
+        self.say(200, {"id": "1", "object": "chat.completion", "choices": [choice], "usage": self.script.usage})
 
     def _may(self) -> bool:
         return self.script.key is None or self.headers.get("authorization") == f"Bearer {self.script.key}"

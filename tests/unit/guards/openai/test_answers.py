@@ -6,6 +6,7 @@ import time
 import pytest
 from PIL import Image
 
+from proguard_core.guards.counts import TOKENS, counts_of
 from proguard_core.guards.openai import messages
 from proguard_core.guards.protocol import GuardDied, GuardRequest, Picture
 from proguard_core.policy.policy import MINORS
@@ -194,3 +195,26 @@ async def test_before_the_start_and_after_the_end_nothing_is_judged() -> None:
         assert outcomes(await guard.judge(texts(1))) == [Outcome.SAFE]
         await guard.close()
         await guard.close()
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        (
+            {"prompt_tokens": 900, "completion_tokens": 70, "prompt_tokens_details": {"cached_tokens": 768}},
+            {"prompt": 1800, "cached": 1536, "completion": 140},
+        ),
+        (
+            {"prompt_tokens": 900, "completion_tokens": 70, "prompt_tokens_details": None},
+            {"prompt": 1800, "cached": 0, "completion": 140},
+        ),
+        (None, {"prompt": 0, "cached": 0, "completion": 0}),
+        ({"prompt_tokens": "many", "completion_tokens": -3}, {"prompt": 0, "cached": 0, "completion": 0}),
+        ("a lot", {"prompt": 0, "cached": 0, "completion": 0}),
+    ],
+)
+async def test_tokens_are_counted_as_the_server_counts_them(usage: object, tokens: dict[str, int]) -> None:
+    with OpenAIServer(usage=usage) as server:
+        async with started(server) as guard:
+            await guard.judge(texts(2))
+            assert counts_of(guard)[TOKENS] == tokens
