@@ -139,9 +139,10 @@ def report(pairs: list[Judged], withheld: set[str], mix: float) -> None:
         for value in sorted(values):
             part = measure([(row, said) for row, said in held if value in (row.source, row.code)], below)
             mark = " (withheld from training)" if value in withheld else ""
-            forwarded = f"; {part.forwarded}/{part.safe} safe ones too" if part.safe else ""
-            if part.unsafe >= FEWEST or part.safe:
-                print(f"  {title} {value}{mark}: {part.said()}{forwarded}")
+            said = [part.said()] if part.unsafe >= FEWEST else []
+            said += [f"{part.forwarded}/{part.safe} safe ones reach it"] if part.safe else []
+            if said:
+                print(f"  {title} {value}{mark}: {'; '.join(said)}")
 
 
 def main() -> None:

@@ -203,21 +203,7 @@ def combine(plan: Plan, questions: Sequence[Question], judgements: Sequence[Judg
         unseen = plan.reasons[0] if plan.reasons else Reason.NOT_JUDGEABLE
         return Assessment(Outcome.UNDETERMINED, unseen, image=plan.unseen)
     if len(judgements) == 1 and judgements[0].outcome is Outcome.SAFE and not plan.reasons:
-        only = judgements[0]  # the usual answer; the general way comes to the same
-        return Assessment(
-            Outcome.SAFE,
-            only.reason,
-            only.request,
-            only.response,
-            NO_CATEGORY,
-            only.rationale,
-            only.score,
-            questions[0].image,
-            only.request_score,
-            only.response_score,
-            only.guard,
-            only.revision,
-        )
+        return _safe(judgements[0], questions[0].image)  # the usual answer; the general way comes to the same
     categories = [_checked(judgement.category, policy) for judgement in judgements]
     index = min(range(len(judgements)), key=lambda at: _badness(judgements[at], categories[at]))
     worst, category = judgements[index], categories[index]
@@ -240,6 +226,23 @@ def combine(plan: Plan, questions: Sequence[Question], judgements: Sequence[Judg
         response_score=_highest([judgement.response_score for judgement in judgements]),
         guard=worst.guard,
         revision=worst.revision,
+    )
+
+
+def _safe(only: Judgement, image: int | None) -> Assessment:
+    return Assessment(
+        Outcome.SAFE,
+        only.reason,
+        only.request,
+        only.response,
+        NO_CATEGORY,
+        only.rationale,
+        only.score,
+        image,
+        only.request_score,
+        only.response_score,
+        only.guard,
+        only.revision,
     )
 
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from proguard_core.guards.openai.settings import KEYS
-from proguard_core.guards.wrapping import SHADOW_KEYS
+from proguard_core.guards.wrapping import CASCADE_KEYS, SHADOW_KEYS
 from schemas.common import Reason
 from tests.unit.guards.contract import CASES
 from tests.unit.guards.test_contract import ENGINES
@@ -38,7 +38,7 @@ def test_every_setting_is_there() -> None:
     tables = section("`openai`") + section("Adapters")
     assert set(re.findall(r"^\| `(\w+)` \|", tables, flags=re.MULTILINE)) == KEYS
     named = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| ([^|]+) \|", section("Wrappers"), flags=re.MULTILINE)))
-    assert set(named) == SHADOW_KEYS | {"cache_size", "shadow"}
+    assert set(named) == SHADOW_KEYS | CASCADE_KEYS | {"cache_size", "cascade", "shadow"}
 
 
 def test_every_reason_named_is_one() -> None:
