@@ -229,7 +229,7 @@ class ObjectSettings(Section):
 class GuardSettings(Section):
     """Which guard judges, and how long we try."""
 
-    engine: str = Field("embedded", description="embedded, openai, vllm, transformers, or your own as package.module:factory.")
+    engine: str = Field("embedded", description="embedded, openai, vllm, transformers, or package.module:factory.")
     model: str | None = Field(None, description="The model that the engine loads or asks for.")
     base_urls: tuple[str, ...] = Field((), description="Servers of an engine that is asked over HTTP.")
     settings: dict[str, Any] = Field(default_factory=dict, description="The engine's own keys, cache_size, shadow.")
