@@ -161,7 +161,8 @@ class VLLMGuard:
 
     def _constraint(self, question: Question[Picture]) -> dict[str, Any] | None:
         if question.forced:
-            return {"json": forced.schema(question.has_response)}
+            # Blanks between the parts would be free otherwise, and a model can write them for ever.
+            return {"json": forced.schema(question.has_response), "disable_any_whitespace": True}
         if self._settings.structured_answer:
             return {"regex": forced.pattern(question.prompt.kind, self._policy, has_response=question.has_response)}
         return None

@@ -13,6 +13,7 @@ _LIMITS = GuardLimits()
 _OURS = "guard.settings.{} says it"
 _POST = "posts would be logged or sent"
 _MEDIA = "pictures are given as pixels, nothing is ever fetched"
+_BOUND = "the worker bounds what is under way; a question turned away would be a post not judged"
 _ADAPTERS = "guard.settings.adapters turns adapters on"
 # Arguments of vLLM that promises of ours rest on.
 REFUSED = {
@@ -23,7 +24,12 @@ REFUSED = {
     "enable_lora": _ADAPTERS,
     "max_loras": _ADAPTERS,
     "max_cpu_loras": _ADAPTERS,
-    "lora_modules": _ADAPTERS,
+    "lora_target_modules": "all of an adapter is applied",
+    "language_model_only": "pictures are judged",
+    "mm_encoder_only": "a guard writes text",
+    "tokens_only": "answers are read as text",
+    "max_num_queued_reqs": _BOUND,
+    "max_num_queued_tokens": _BOUND,
     "enable_log_requests": _POST,
     "disable_log_stats": "the worker has metrics of its own",
     "otlp_traces_endpoint": _POST,

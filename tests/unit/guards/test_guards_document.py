@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 from proguard_core.guards.openai.settings import KEYS
+from proguard_core.guards.transformers.settings import KEYS as TRANSFORMERS_KEYS
+from proguard_core.guards.vllm.settings import KEYS as VLLM_KEYS
 from proguard_core.guards.wrapping import CASCADE_KEYS, SHADOW_KEYS
 from schemas.common import Reason
 from tests.unit.guards.contract import CASES
@@ -37,8 +39,21 @@ def test_the_example_is_the_tested_file_and_has_40_lines() -> None:
 def test_every_setting_is_there() -> None:
     tables = section("`openai`") + section("Adapters")
     assert set(re.findall(r"^\| `(\w+)` \|", tables, flags=re.MULTILINE)) == KEYS
+    assert set(re.findall(r"^\| `(\w+)` \|", section("`vllm`"), flags=re.MULTILINE)) == VLLM_KEYS - {
+        "adapters",
+        "adapter",
+    }
     named = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| ([^|]+) \|", section("Wrappers"), flags=re.MULTILINE)))
     assert set(named) == SHADOW_KEYS | CASCADE_KEYS | {"cache_size", "cascade", "shadow"}
+
+
+def test_every_setting_of_the_transformers_engine_is_there() -> None:
+    page = section("`transformers`")
+    own = set(re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE))
+    shared = set(re.findall(r"`(\w+)`", page.partition("other engines have too")[2].partition(")")[0]))
+    assert own | shared == TRANSFORMERS_KEYS
+    assert own & shared == set()
+    assert shared - {"adapters", "adapter"} <= KEYS
 
 
 def test_every_reason_named_is_one() -> None:
