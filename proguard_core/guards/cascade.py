@@ -85,7 +85,7 @@ class CascadeGuard:
         answers, audited = await self._judge_first(requests)
         rest = [index for index in range(len(requests)) if index not in answers]
         if rest:
-            asked = [self._inside(requests[index]) for index in rest]
+            asked = [replace(requests[index], revision=self._wanted(requests[index])) for index in rest]
             before = self._second.revision
             judgements = await self._second.judge(asked)
             if len(judgements) != len(rest):
@@ -135,18 +135,21 @@ class CascadeGuard:
             for index, judgement in passed.items()
             if judgement.outcome is Outcome.SAFE and self._is_drawn(requests[index])
         }
-        revision = self._second.revision
-        stand = {index: self._signed(passed[index], self._first, revision) for index in passed if index not in audited}
+        current = self._second.revision
+        stand = {
+            index: self._signed(passed[index], self._first, self._wanted(requests[index]) or current)
+            for index in passed
+            if index not in audited
+        }
         return stand, audited
 
     def _signed(self, judgement: Judgement, guard: Guard, revision: str) -> Judgement:
         return replace(judgement, guard=judgement.guard or guard.name, revision=revision + self._suffix)
 
-    def _inside(self, request: GuardRequest) -> GuardRequest:
-        """The request as the second guard knows revisions."""
-        if request.revision is None:
-            return request
-        return replace(request, revision=request.revision.removesuffix(self._suffix))
+    def _wanted(self, request: GuardRequest) -> str | None:
+        """The revision that a request wants, as the second guard knows it; None where it was never one of ours."""
+        wanted = request.revision
+        return wanted.removesuffix(self._suffix) if wanted is not None and wanted.endswith(self._suffix) else None
 
     def _is_drawn(self, request: GuardRequest) -> bool:
         hashed = hashlib.blake2b(self._suffix.encode(), digest_size=8)

@@ -127,6 +127,10 @@ async def test_the_revision_covers_both_guards_and_the_thresholds() -> None:
     assert [judgement.revision for judgement in judgements] == [before, before.replace("r1", "r0")]
     await guard.swap("r2")
     assert guard.revision == before.replace("r1", "r2")
+    (late,) = await guard.judge([GuardRequest("a", revision=before)])
+    assert late.revision == before  # as its neighbours were
+    (strange,) = await guard.judge([GuardRequest("a", revision="of another guard")])
+    assert strange.revision == guard.revision
     await guard.swap(before)
     assert guard.revision == before
 
