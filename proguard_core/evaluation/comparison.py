@@ -47,21 +47,29 @@ class Kept:
     lines: dict[tuple[str, str], dict[str, Any]]
 
 
-def read(place: str) -> Kept:
-    """The answers of an earlier run: FOLDER, or FOLDER:GUARD where it holds several guards. Raises NothingToCompare."""
-    folder, _, guard = place.rpartition(":") if not Path(place).is_dir() else (place, "", "")
-    file = Path(folder) / ANSWERS_FILE
+def locate(place: str) -> tuple[Path, str | None]:
+    """FOLDER, or FOLDER:GUARD where it holds several guards, as folder and guard; a guard's label may hold colons."""
+    for at, letter in enumerate(place):
+        if letter == ":" and Path(place[:at]).is_dir():
+            return Path(place[:at]), place[at + 1 :]
+    return Path(place), None
+
+
+def read(folder: Path, guard: str | None = None) -> Kept:
+    """The answers of an earlier run. Raises NothingToCompare."""
     try:
-        found = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line]
+        text = (folder / ANSWERS_FILE).read_text(encoding="utf-8")
+        found = [json.loads(line) for line in text.splitlines() if line]
     except (OSError, ValueError) as error:
-        raise NothingToCompare(f"{place}: no answers of an evaluation there ({type(error).__name__})") from None
+        raise NothingToCompare(f"{folder}: no answers of an evaluation there ({type(error).__name__})") from None
     guards = sorted({line["guard"] for line in found})
-    if not guard and len(guards) != 1:
-        raise NothingToCompare(f"{place} holds {', '.join(guards)}: say which, as {folder}:{guards[0]}")
-    own = guard or guards[0]
+    if guard is None and len(guards) != 1:
+        raise NothingToCompare(f"{folder} holds {', '.join(guards)}: say which, as {folder}:{guards[0]}")
+    own = guards[0] if guard is None else guard
     if own not in guards:
-        raise NothingToCompare(f"{place}: there is no guard {own!r}, only {', '.join(guards)}")
-    return Kept(place, {(line["set"], line["id"]): line for line in found if line["guard"] == own})
+        raise NothingToCompare(f"{folder}: there is no guard {own!r}, only {', '.join(guards)}")
+    lines = {(line["set"], line["id"]): line for line in found if line["guard"] == own}
+    return Kept(own if guard is None else f"{folder}:{own}", lines)
 
 
 def compare(first: Kept, second: Kept) -> list[dict[str, object]]:

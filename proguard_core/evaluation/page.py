@@ -145,4 +145,4 @@ def _percent(value: Any) -> str:
 
 def _interval(value: Any) -> str:
     """The bounds in percent, small behind a figure; empty without any."""
-    return f"{100 * value['low']:.1f} to {100 * value['high']:.1f}" if isinstance(value, Mapping) else ""
+    return f"{100 * value['low']:.1f}–{100 * value['high']:.1f}" if isinstance(value, Mapping) else ""

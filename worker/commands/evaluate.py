@@ -204,10 +204,11 @@ def _compare(request: Request, as_json: bool) -> int:
 
 
 def _kept(request: Request, place: str) -> comparison.Kept:
-    """A guard of this run's folder by its label, else a folder of an earlier run."""
-    if Path(place.rpartition(":")[0] or place).is_dir():
-        return comparison.read(place)
-    return replace(comparison.read(f"{request.out}:{place}"), name=place)
+    """A guard of this run's folder by its label, else of an earlier run's folder."""
+    folder, guard = comparison.locate(place)
+    if folder.is_dir():
+        return replace(comparison.read(folder, guard), name=place)
+    return replace(comparison.read(request.out, place), name=place)
 
 
 def _short(found: dict[str, object]) -> dict[str, object]:
