@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# What the tests need besides Python: Java 17 and Maven for a real Apache Kafka, and Prometheus with promtool.
-# Nothing is done where they are there. Java and Maven are installed with apt-get, as root or by sudo without a password;
+# What the tests need besides Python: Java 17 and Maven for a real Apache Kafka, Chromium for web pages, and Prometheus
+# with promtool. Nothing is done where they are there. Java, Maven and Chromium are installed with apt-get, as root or by sudo without a password;
 # Debian's Prometheus is only unpacked into .cache/prometheus, so that no service of it ever starts.
-# Without Java or Maven this fails and says what to install; without Prometheus its tests are skipped, and say so.
+# Without Java or Maven this fails and says what to install; without Prometheus or Chromium their tests are skipped, and
+# say so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,6 +17,10 @@ missing() {
     major=$(java_major)
     [ "${major:-0}" -ge 17 ] || echo "openjdk-17-jre-headless"
     command -v mvn >/dev/null 2>&1 || echo "maven"
+}
+
+has_chromium() {
+    { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null 2>&1
 }
 
 has_prometheus() {
@@ -47,6 +52,13 @@ if ! has_prometheus && command -v apt-get >/dev/null 2>&1; then
     unpack_prometheus 2>&1 | { grep -v "unsandboxed" || true; } >&2
 fi
 has_prometheus || echo "No Prometheus here (prometheus, promtool): the tests that need it are skipped." >&2
+
+if ! has_chromium && command -v apt-get >/dev/null 2>&1 && [ "${as_root[*]:-}" != "false" ]; then
+    echo "Installing Chromium for the tests of web pages" >&2
+    { update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core; } >&2 || true
+fi
+has_chromium || echo "No Chromium here: the tests of web pages are skipped." >&2
 
 packages=$(missing | tr '\n' ' ')
 [ -n "$packages" ] || exit 0

@@ -162,7 +162,7 @@ def test_the_command_line_is_light() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["moderate"], ["judge"], ["demo"], ["replay"], ["config", "check"]], ids=" ".join
+    "arguments", [[], ["moderate"], ["judge"], ["demo"], ["replay"], ["evaluate"], ["config", "check"]], ids=" ".join
 )
 def test_help_is_light(arguments: list[str]) -> None:
     code = f"""
