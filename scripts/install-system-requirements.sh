@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What the tests need besides Python: Java 17 and Maven for a real Apache Kafka, Chromium for web pages, and Prometheus
-# with promtool. Nothing is done where they are there. Java, Maven and Chromium are installed with apt-get, as root or by sudo without a password;
-# Debian's Prometheus is only unpacked into .cache/prometheus, so that no service of it ever starts.
+# with promtool. Nothing is done where they are there. Java, Maven and Chromium are installed with apt-get, as root or by
+# sudo without a password; Debian's Prometheus is only unpacked into .cache/prometheus, so that no service of it starts.
 # Without Java or Maven this fails and says what to install; without Prometheus or Chromium their tests are skipped, and
 # say so.
 set -euo pipefail

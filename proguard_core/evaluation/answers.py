@@ -16,7 +16,7 @@ class Answer:
     """request and response are safe, unsafe or undetermined (response None: there is none to judge).
 
     scores are calibrated probabilities of unsafe, None where the guard gives none for that turn. kind, code and name
-    say where the risk was placed. near_minors: the guard saw something of the sexual category or near to it (law 11).
+    say where the risk was placed. by: the guard that judged, where several stand behind one (a first stage, a cascade).
     """
 
     request: Outcome
@@ -28,6 +28,7 @@ class Answer:
     nearest: str | None = None
     request_score: float | None = None
     response_score: float | None = None
+    by: str | None = None
 
     @property
     def unsafe(self) -> bool:
@@ -72,6 +73,7 @@ def of_assessment(assessment: Assessment, has_response: bool) -> Answer:
         nearest=assessment.category.nearest,
         request_score=assessment.request_score if has_response else assessment.score,
         response_score=assessment.response_score if has_response else None,
+        by=assessment.guard,
     )
 
 

@@ -88,6 +88,11 @@ def _binary(console: Console, title: str, lines: Sequence[Line], benchmarks: Seq
             f"{line['paper']['ProGuard-7B']:.1f}" if line["paper"] else "",
         )
     console.print(table)
+    for line in lines:
+        for stage, found in line.get("by_stage", {}).items():
+            counts = f"{found['rows']} of {line['rows']} rows, {found['unsafe_rows_missed']} unsafe missed"
+            said = f"{line['set']}, {line['guard']}: {stage} judged {counts}, {found['safe_rows_alarmed']} safe alarmed"
+            console.print(escape(said), highlight=False)
     if any(training.values()):
         console.print("(T) is a training source of ProGuard, (t) may be one", highlight=False)
 

@@ -34,10 +34,10 @@ def said(row: Row) -> Answer:
     if row.id == "minor-by-guard":
         return Answer(UNSAFE, kind=CategoryKind.KNOWN, code="C11S2", request_score=0.9)
     if row.id == "safe-3":
-        return Answer(UNSAFE, kind=CategoryKind.NOVEL, name="<u>Odd name", request_score=0.95)
+        return Answer(UNSAFE, kind=CategoryKind.NOVEL, name="<u>Odd name", request_score=0.95, by="big<")
     if row.id.startswith("bad-") and row.id != "bad-7":
-        return Answer(UNSAFE, kind=CategoryKind.KNOWN, code="C8S1", request_score=0.8)
-    return Answer(SAFE, request_score=0.2)
+        return Answer(UNSAFE, kind=CategoryKind.KNOWN, code="C8S1", request_score=0.8, by="big<")
+    return Answer(SAFE, request_score=0.2, by="small")
 
 
 @pytest.fixture
@@ -118,3 +118,9 @@ def test_plots_show_what_the_report_says(evaluated: tuple[dict[str, object], lis
     assert sum(tag == "svg" for tag, _ in found) == 2
     assert sum(tag == "circle" for tag, _ in found) == 3  # scores of 0.2, 0.8 and above 0.9
     assert sum(tag == "polyline" for tag, _ in found) == 5
+
+
+def test_what_a_first_stage_did_is_told(evaluated: tuple[dict[str, object], list[Benchmark], list[GuardRun]]) -> None:
+    page = render(*evaluated)
+    assert "small 33 of 64 rows, 4 unsafe missed, 0 safe alarmed" in page
+    assert "big&lt; 30 of 64 rows, 0 unsafe missed, 1 safe alarmed" in page
