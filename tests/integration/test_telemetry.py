@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from tests.support.otlp import CollectedSpan, Collector
+from tests.support.otlp import CollectedSpan, Collector, tree
 from tests.support.pictures import jpeg
 from tests.support.s3_server import S3Server
 from tests.support.scrape import Telemetry
@@ -76,6 +76,7 @@ def test_a_trace_leads_from_the_producer_to_the_verdict(
     refused = [span for span in ours if "error.type" in span.attributes]
     assert [span.attributes["error.type"] for span in refused] == ["not_json"]
     ours.remove(refused[0])
+    print(tree(ours))  # shown by -s; docs/operating.md has one
     assert {span.name for span in ours} == {
         *(f"{operation} {topics.posts}" for operation in ("receive", "fetch", "judge")),
         f"publish {topics.verdicts}",

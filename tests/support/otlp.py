@@ -100,3 +100,19 @@ def _collected(span: Span) -> CollectedSpan:
         start=span.start_time_unix_nano,
         end=span.end_time_unix_nano,
     )
+
+
+def tree(spans: list[CollectedSpan]) -> str:
+    """One trace, a line a span, children below their parent in order of time: name, milliseconds from the first."""
+    known = {span.span for span in spans}
+    begin = min(span.start for span in spans)
+
+    def lines(span: CollectedSpan, depth: int) -> list[str]:
+        times = f"{(span.start - begin) / 1e6:.1f} to {(span.end - begin) / 1e6:.1f} ms"
+        links = f", links to {', '.join(span.links)}" if span.links else ""
+        children = sorted((each for each in spans if each.parent == span.span), key=lambda each: each.start)
+        own = f"{'  ' * depth}{span.name} ({span.span}): {times}{links}"
+        return [own, *(line for child in children for line in lines(child, depth + 1))]
+
+    roots = sorted((span for span in spans if span.parent not in known), key=lambda span: span.start)
+    return "\n".join(line for root in roots for line in lines(root, 0))
