@@ -37,7 +37,7 @@ _FLUSH_S = 120.0
 _STUCK_S = 90.0
 # Nothing more is broken while the group is so far behind: that it comes back each time is a promise, too.
 _BEHIND_S = 20.0
-_START_S = 60.0
+_START_S = 180.0
 _CRASHES = {-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS}
 _MENDED_S = 180.0
 
