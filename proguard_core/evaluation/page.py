@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from proguard_core.evaluation.answers import Answer
 from proguard_core.evaluation.benchmarks import Benchmark
 from proguard_core.evaluation.binary_tables import TURNS
 from proguard_core.evaluation.report import GuardRun
@@ -116,7 +117,8 @@ def _section(report: Line, benchmark: Benchmark, guards: Sequence[GuardRun], tex
         for line in binary[turn]
         if line["guard"] in real and line.get("reliability")
     ]
-    said = [guard.answers.get(benchmark.name, {}) for guard in guards]
+    said: list[Mapping[str, Answer]] = [guard.answers.get(benchmark.name, {}) for guard in guards]
+    said += [answers for guard in guards for _, answers in guard.splits.get(benchmark.name, [])]
     return {
         "benchmark": next(each for each in report["benchmarks"] if each["name"] == benchmark.name),
         "binary": binary,

@@ -12,6 +12,7 @@ from proguard_core.evaluation.benchmarks import Benchmark
 from proguard_core.evaluation.page import render
 from proguard_core.evaluation.report import GuardRun
 from proguard_core.evaluation.rows import Problems, Row
+from proguard_core.evaluation.withholding import Split
 from proguard_core.policy.loader import load_policy
 from schemas.common import CategoryKind, Outcome
 
@@ -26,6 +27,7 @@ def rows() -> list[Row]:
     made.append(Row("evil<b>", EVIL, request_label=UNSAFE, categories=("C4S2",), source="<i>part"))
     made.append(Row("minor-by-set", "about somebody small", request_label=UNSAFE, categories=("C11S1",)))
     made.append(Row("minor-by-guard", "seen by the guard", request_label=SAFE))
+    made.append(Row("minor-by-split", "seen under a smaller policy", request_label=UNSAFE, categories=("C8S1",)))
     made.append(Row("minor-by-words", "a 12 year old and more", request_label=UNSAFE))
     return made
 
@@ -46,6 +48,8 @@ def evaluated() -> tuple[dict[str, object], list[Benchmark], list[GuardRun]]:
     benchmark.problems.add("no label (left out)", "<x>")
     run = GuardRun("guard<1>", "scripted", "1", {"mi<ne": {row.id: said(row) for row in benchmark.rows}})
     run.warnings.append("<warned>")
+    near = Answer(UNSAFE, kind=CategoryKind.NOVEL, name="Odd", nearest="C11S1")
+    run.splits["mi<ne"] = [(Split("split 1", frozenset({"C8"})), {"minor-by-split": near})]
     return report.build(POLICY, [benchmark], [run], None), [benchmark], [run]
 
 
@@ -94,9 +98,9 @@ def test_texts_are_there_escaped_and_behind_a_veil(
 
 def test_nothing_near_minors_is_shown(evaluated: tuple[dict[str, object], list[Benchmark], list[GuardRun]]) -> None:
     page = render(*evaluated)
-    for text in ("somebody small", "seen by the guard", "12 year old"):
+    for text in ("somebody small", "seen by the guard", "smaller policy", "12 year old"):
         assert text not in page
-    assert "3 more not shown" in page
+    assert "4 more not shown" in page
 
 
 def test_texts_can_be_left_out(evaluated: tuple[dict[str, object], list[Benchmark], list[GuardRun]]) -> None:
@@ -122,5 +126,5 @@ def test_plots_show_what_the_report_says(evaluated: tuple[dict[str, object], lis
 
 def test_what_a_first_stage_did_is_told(evaluated: tuple[dict[str, object], list[Benchmark], list[GuardRun]]) -> None:
     page = render(*evaluated)
-    assert "small 33 of 64 rows, 4 unsafe missed, 0 safe alarmed" in page
-    assert "big&lt; 30 of 64 rows, 0 unsafe missed, 1 safe alarmed" in page
+    assert "small 34 of 65 rows, 5 unsafe missed, 0 safe alarmed" in page
+    assert "big&lt; 30 of 65 rows, 0 unsafe missed, 1 safe alarmed" in page
