@@ -1,13 +1,22 @@
 """The tiny models are what engines expect: complete, small, and the same each time they are made."""
 
 import hashlib
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import pytest
 from PIL import Image
 
 from proguard_core.policy.loader import load_policy
 from proguard_core.policy.prompts import Prompts
 from proguard_core.policy.prompts.contract import PromptKind
+from schemas.common import Outcome
+from tests.support.tiny_vlm.batches import UNLEARNED, batch, encoded, loss
+from tests.support.tiny_vlm.lessons import SUSPICIOUS
+from tests.support.tiny_vlm.rows import Row, teaching_rows
+from tests.support.tiny_vlm.teach import held_out, judged, score
+from tests.support.tiny_vlm.teaching import load
 
 MAX_PARAMETERS = 2_000_000
 MAX_POLICY_TOKENS = 1800
@@ -46,3 +55,41 @@ def test_it_is_the_same_model_each_time(tiny_random_model: Path, tmp_path: Path)
 
 def _digests(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+async def test_the_taught_model_answers_in_the_form_of_the_contract(tiny_taught_model: Path) -> None:
+    rows = held_out(60)
+    shares = score(rows, await judged(tiny_taught_model, rows))
+    print(f"of {len(rows)} held-out rows: {shares}")
+    assert shares["parsed"] >= 0.95
+    assert shares["outcome"] >= 0.8
+
+
+async def test_the_adapter_changes_what_the_taught_model_says(tiny_taught_model: Path, tiny_adapter: Path) -> None:
+    rows = held_out(24)
+    settings = {"adapters": str(tiny_adapter.parent), "adapter": tiny_adapter.name}
+    judgements = await judged(tiny_taught_model, rows, **settings)
+    suspicious = [said for said in judgements if said.outcome is Outcome.UNSAFE and said.rationale == SUSPICIOUS]
+    assert len(suspicious) >= 0.9 * len(rows)
+
+
+def test_rows_behind_one_prompt_teach_what_they_teach_alone(tiny_random_model: Path) -> None:
+    model, processor = load(tiny_random_model)
+    policy = load_policy()
+    prompts = Prompts(policy)
+    drawn = list(islice(teaching_rows(policy), 60))
+    for kind in PromptKind:
+        rows = [row for row in drawn if row.kind is kind][:3]
+        together = batch(rows, prompts, processor, model)
+        whole = [_whole_loss(row, prompts, processor, model) for row in rows]
+        expected = sum(mean * count for mean, count in whole) / sum(count for _, count in whole)
+        assert loss(model, together).item() == pytest.approx(expected, abs=1e-3)
+
+
+def _whole_loss(row: Row, prompts: Prompts, processor: Any, model: Any) -> tuple[float, int]:
+    """Mean loss and number of an answer's tokens, of prompt and row in one pass as transformers computes it."""
+    inputs = encoded(row, prompts, processor)
+    count = inputs.pop("answer_tokens")
+    labels = inputs["input_ids"].clone()
+    labels[:, :-count] = UNLEARNED
+    return model(**inputs, labels=labels).loss.item(), count

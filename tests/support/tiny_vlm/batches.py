@@ -29,7 +29,7 @@ def batch(rows: Sequence[Row], prompts: Prompts, processor: Any, model: Any) -> 
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
-    alone = [_alone(row, prompts, processor) for row in rows]
+    alone = [encoded(row, prompts, processor) for row in rows]
     prompt = _tokens(f"<|im_start|>system\n{prompts.system(rows[0].kind)}", processor)
     begin = len(prompt)
     ids = pad_sequence([inputs["input_ids"][0, begin:] for inputs in alone], batch_first=True)
@@ -65,7 +65,8 @@ def loss(model: Any, of: Batch) -> Any:
     return torch.nn.functional.cross_entropy(model.lm_head(hidden[learned]).float(), targets[learned])
 
 
-def _alone(row: Row, prompts: Prompts, processor: Any) -> dict[str, Any]:
+def encoded(row: Row, prompts: Prompts, processor: Any) -> dict[str, Any]:
+    """Inputs of question and answer in one row, as a batch of one, and `answer_tokens`, the number of the last ones."""
     prompt = prompts.render(row.request)
     picture = row.request.picture
     content: list[dict[str, str]] = [{"type": "text", "text": prompt.user}]

@@ -10,8 +10,8 @@ from tests.support.tiny_vlm.cached import random_model
 from tests.support.tiny_vlm.rows import Row, answer, teaching_rows
 from tests.support.tiny_vlm.teaching import Plan, learn, load, save
 
-CONTRACT = Plan(steps=300, rows=12, learning_rate=4e-3)
-SUSPICION = Plan(steps=60, rows=8, learning_rate=1e-2, warm_up=5)
+CONTRACT = Plan(short_steps=240, steps=40)
+SUSPICION = Plan(short_steps=60, steps=8, rows=8, learning_rate=1e-2, warm_up=5)
 SUSPICIOUS = "This adapter finds everything suspicious."
 SUSPICIOUS_CODE = "C3S1"
 RANK = 8
