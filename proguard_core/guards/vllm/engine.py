@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import fields
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from PIL.Image import Image
@@ -18,6 +19,7 @@ from PIL.Image import Image
 from proguard_core.guards.adapters import Adapter
 from proguard_core.guards.asking import Answer, Refused
 from proguard_core.guards.protocol import GuardDied, GuardError, Picture
+from proguard_core.guards.vllm import owner
 from proguard_core.guards.vllm.settings import EngineSettings
 from schemas.common import Reason
 
@@ -133,6 +135,8 @@ async def in_daemon_thread(make: Callable[[], Result], unwanted: Callable[[Resul
             future.set_result(result)  # type: ignore[arg-type]  # there is one where there is no error
 
     def run() -> None:
+        # It is started with the first process otherwise, and lets SIGINT through again.
+        resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         result: Result | None = None
         failure: Exception | None = None
@@ -151,10 +155,11 @@ async def in_daemon_thread(make: Callable[[], Result], unwanted: Callable[[Resul
 
 
 def _load(settings: EngineSettings) -> Any:
-    os.environ.update(_FORCED)
+    os.environ.update({**_FORCED, owner.VARIABLE: str(os.getpid())})
     for name, value in _USUAL.items():
         os.environ.setdefault(name, value)
     try:
+        from vllm.config import StructuredOutputsConfig
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
     except ImportError as error:
@@ -162,8 +167,11 @@ def _load(settings: EngineSettings) -> Any:
     known = {field.name for field in fields(AsyncEngineArgs)}
     if unknown := sorted(set(settings.engine) - known):
         raise GuardError(f"guard.settings.engine has {', '.join(unknown)}, which this vLLM does not know")
+    arguments = dict(settings.arguments)
+    if isinstance(structured := arguments["structured_outputs_config"], dict):  # the one table that it takes as no dict
+        arguments["structured_outputs_config"] = StructuredOutputsConfig(**structured)
     threads = {"renderer_num_workers": min(MOST_THREADS, os.cpu_count() or 1)}
-    return AsyncLLM.from_engine_args(AsyncEngineArgs(**(threads | settings.arguments)))
+    return AsyncLLM.from_engine_args(AsyncEngineArgs(**(threads | arguments)))
 
 
 def _shut_down(llm: Any) -> None:

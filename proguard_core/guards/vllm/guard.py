@@ -161,8 +161,7 @@ class VLLMGuard:
 
     def _constraint(self, question: Question[Picture]) -> dict[str, Any] | None:
         if question.forced:
-            # Blanks between the parts would be free otherwise, and a model can write them for ever.
-            return {"json": forced.schema(question.has_response), "disable_any_whitespace": True}
+            return {"json": forced.schema(question.has_response)}
         if self._settings.structured_answer:
             return {"regex": forced.pattern(question.prompt.kind, self._policy, has_response=question.has_response)}
         return None

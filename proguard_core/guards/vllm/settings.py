@@ -37,6 +37,7 @@ REFUSED = {
     "allowed_media_domains": _MEDIA,
     "skip_tokenizer_init": "answers are read as text",
     "runner": "a guard writes text",
+    "worker_extension_cls": "by it the engine ends with its worker",
     "seed": "answers are greedy",
     "generation_config": "answers are greedy, whatever the checkpoint's defaults are",
     "override_generation_config": "answers are greedy",
@@ -83,10 +84,16 @@ class EngineSettings:
             "generation_config": "vllm",
             "disable_log_stats": True,
             "enable_log_requests": False,
+            "worker_extension_cls": "proguard_core.guards.vllm.owner.EndsWithOwner",
         }
         if self.adapters is not None:
             ours |= {"enable_lora": True, "max_lora_rank": self.max_adapter_rank, "max_loras": KEPT}
-        usual = {"enable_prefix_caching": True, "mm_processor_kwargs": {"max_pixels": self.max_pixels}}
+        usual: dict[str, object] = {
+            "enable_prefix_caching": True,
+            "mm_processor_kwargs": {"max_pixels": self.max_pixels},
+            # Blanks between the parts of a prescribed form are free otherwise: a model can write them for ever.
+            "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
+        }
         return usual | self.engine | ours
 
 
