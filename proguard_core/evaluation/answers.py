@@ -8,8 +8,6 @@ from proguard_core.policy.policy import SEXUAL
 from proguard_core.questions import Assessment
 from schemas.common import CategoryKind, Outcome, Reason
 
-NAME = "name"
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -7,7 +7,6 @@ from importlib import resources
 from proguard_core.evaluation.loaders.registry import SetFacts
 
 TABLES = {"request": "1-request", "response": "1-response", "category": "2-category-accuracy", "ood": "3-ood-f1"}
-DESCRIPTION_TABLE = "4-ood-description"
 ENCODER = "BAAI/bge-m3"
 
 

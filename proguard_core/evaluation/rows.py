@@ -110,22 +110,6 @@ def parse(record: Mapping[str, Any]) -> Row:
     return row
 
 
-def as_json(row: Row) -> dict[str, object]:
-    """The row form; `source` is left out where there is none."""
-    made: dict[str, object] = {
-        "id": row.id,
-        "modality": row.modality.value,
-        "request": row.request,
-        "response": row.response,
-        "images": list(row.images),
-        "request_label": row.request_label,
-        "response_label": row.response_label,
-        "category": list(row.categories) if len(row.categories) > 1 else next(iter(row.categories), None),
-        "ood_name": row.ood_name,
-    }
-    return made | ({"source": row.source} if row.source else {})
-
-
 def label(record: Mapping[str, Any], key: str) -> Outcome | None:
     """safe, unsafe or None. Raises RowError for anything else."""
     value = record.get(key)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proguard_core.evaluation.rows import Problems, Row, RowError, as_json, examine, parse, read_rows
+from proguard_core.evaluation.rows import Problems, Row, RowError, examine, parse, read_rows
 from schemas.common import Modality, Outcome
 
 SAFE, UNSAFE = Outcome.SAFE, Outcome.UNSAFE
@@ -24,13 +24,13 @@ FULL = {
 }
 
 
-def test_a_row_and_back() -> None:
+def test_a_row() -> None:
     row = parse(FULL)
+    assert row == Row("1", "What is this?", "A cat.", ("cat.png",), SAFE, SAFE)
     assert row.modality is Modality.TEXT_IMAGE
-    assert as_json(row) == FULL
     several = parse({**FULL, "request_label": "unsafe", "category": ["C7S1", "C9S3"], "source": "part"})
-    assert several.categories == ("C7S1", "C9S3")
-    assert parse(as_json(several)) == several
+    assert (several.categories, several.source) == (("C7S1", "C9S3"), "part")
+    assert parse({**FULL, "category": "C8"}).categories == ("C8",)
 
 
 @pytest.mark.parametrize(
