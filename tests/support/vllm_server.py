@@ -20,7 +20,7 @@ from tests.support.scrape import Telemetry
 from worker.local.child import Child, free_ports
 
 SERVED_NAME = "guard"
-_READY_S = 420.0
+_READY_S = 900.0
 _POLL_S = 0.25
 _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
