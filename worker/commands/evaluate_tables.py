@@ -160,8 +160,8 @@ def _description(console: Console, lines: Sequence[Line]) -> None:
     ):
         table.add_column(heading)
     for line in lines:
-        scores = [line[key] for key in ("score", "specific")]
+        scores = [line["score"], line["specific"]]
         shown = [f"{each['value']:.1f} [{each['low']:.1f}, {each['high']:.1f}]" for each in scores]
         where = (escape(line["set"]), escape(line["guard"]), line["split"], line["withheld_from"])
-        table.add_row(*where, str(line["rows"]), str(line["named"]), *shown)
+        table.add_row(*where, str(line["rows"]), str(line["named"]), *shown, percent(line["closest"]))
     console.print(table)
