@@ -81,12 +81,16 @@ class EnginePosts:
     posts: Sequence[dict[str, Any]]
     pictures: dict[str, bytes] = field(repr=False)
 
-    def lay_down(self, config: ClientConfig, topic: str, server: S3Server) -> None:
-        """Pictures into S3, then posts onto the topic."""
+    def store(self, server: S3Server) -> None:
+        """Pictures into S3."""
         client = server.client()
         client.create_bucket(Bucket=self.bucket)
         for key, body in self.pictures.items():
             client.put_object(Bucket=self.bucket, Key=key, Body=body)
+
+    def lay_down(self, config: ClientConfig, topic: str, server: S3Server) -> None:
+        """Pictures into S3, then posts onto the topic."""
+        self.store(server)
         produce(config, topic, ((str(post["post_id"]).encode(), orjson.dumps(post)) for post in self.posts))
 
     def requests(self, limits: GuardLimits) -> list[GuardRequest]:
