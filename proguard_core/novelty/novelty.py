@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import importlib.util
 import json
 import threading
 from collections import OrderedDict
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from proguard_core.guards.protocol import Category, GuardError
 from proguard_core.novelty import bank as banks
+from proguard_core.novelty.manifest import FOLDER, read_manifest
 from proguard_core.policy.policy import Policy
 from schemas.common import CategoryKind
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 KEYS = frozenset({"bank"})
 REMEMBERED = 4096
-FOLDER = Path(__file__).parent / "model"
-_PACKAGES = ("onnxruntime", "tokenizers")
 
 Place = tuple[str | None, float | None]
 
@@ -103,14 +101,6 @@ def from_setting(value: object, policy: Policy) -> Novelty | None:
 
 
 def _manifest(folder: Path) -> dict[str, dict[str, float]]:
-    if missing := [package for package in _PACKAGES if importlib.util.find_spec(package) is None]:
-        raise ValueError(f"the sentence encoder needs {' and '.join(missing)}")
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        wanted = manifest["files"]
-        found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in wanted}
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"the sentence encoder in {folder.name} cannot be read: {error}") from error
-    if found != wanted:
-        raise ValueError(f"the sentence encoder in {folder.name} is not the one that its thresholds were fitted to")
-    return {"thresholds": manifest["thresholds"], "files": wanted}
+    """The part that the places of names depend on."""
+    manifest = read_manifest(folder)
+    return {"thresholds": manifest["thresholds"], "files": manifest["files"]}

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from proguard_core.novelty.description import DescriptionBounds, description_bonus
 from proguard_core.novelty.encoder import Floats
 from proguard_core.novelty.nearest import near_minors, score
 from proguard_core.policy.policy import MINORS
@@ -13,6 +14,9 @@ from proguard_core.policy.policy import MINORS
 FALSE_NEAR = 0.2
 # Of the held-out phrases about minors, the share that must be close to them.
 MINORS_KEPT = 0.95
+# Of the guesses at a category that are phrases of another one, the share that may earn a bonus for their nearest
+# phrase, and for their mean.
+FALSE_BONUS = 0.05
 # A threshold that nothing in the phrases asks for still leaves general names out.
 LEAST_MINORS = 0.34
 
@@ -61,6 +65,39 @@ def fit(vectors: Floats, codes: NDArray[np.str_]) -> dict[str, Any]:
             "others_called_minors": _share(called_minors[~about]),
         },
     }
+
+
+def fit_description(vectors: Floats, codes: NDArray[np.str_]) -> dict[str, Any]:
+    """Bounds of the reward's bonus (novelty/description.py), from a category's own phrases as guesses at the others.
+
+    A phrase of another main category is a wrong guess, a phrase of the category itself, left out of it, a right one.
+    """
+    mains = np.array([code.partition("S")[0] for code in codes])
+    similarities = vectors @ vectors.T
+    wrong, right = [], []
+    for code in dict.fromkeys(codes.tolist()):
+        members = np.flatnonzero(codes == code)
+        others = np.flatnonzero(mains != code.partition("S")[0])
+        wrong.append(similarities[np.ix_(others, members)])
+        right += [similarities[row, members[members != row]] for row in members]
+    nearest, mean = (np.concatenate([part(each) for each in wrong]) for part in (_nearest, _mean))
+    bounds = DescriptionBounds(*(round(float(np.quantile(each, 1 - FALSE_BONUS)), 4) for each in (nearest, mean)))
+    of_wrong = description_bonus(nearest, mean, bounds)
+    of_right = description_bonus(
+        np.array([row.max() for row in right]), np.array([row.mean() for row in right]), bounds
+    )
+    return {
+        "description": {"nearest_from": bounds.nearest_from, "mean_from": bounds.mean_from},
+        "description_held_out": {"right_with_bonus": _share(of_right > 0), "wrong_with_bonus": _share(of_wrong > 0)},
+    }
+
+
+def _nearest(similarities: Floats) -> Floats:
+    return np.asarray(similarities.max(axis=1))
+
+
+def _mean(similarities: Floats) -> Floats:
+    return np.asarray(similarities.mean(axis=1))
 
 
 def _share(values: NDArray[np.bool_]) -> float:

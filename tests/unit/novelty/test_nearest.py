@@ -13,7 +13,8 @@ from proguard_core.guards.factory import create
 from proguard_core.guards.protocol import NO_CATEGORY, Category, GuardError, GuardOptions
 from proguard_core.novelty.bank import extend
 from proguard_core.novelty.encoder import SentenceEncoder
-from proguard_core.novelty.novelty import FOLDER, Novelty, from_setting
+from proguard_core.novelty.manifest import FOLDER
+from proguard_core.novelty.novelty import Novelty, from_setting
 from proguard_core.policy.loader import load_policy
 from proguard_core.policy.policy import concerns_minors
 from schemas.common import CategoryKind
