@@ -7,12 +7,13 @@ from pathlib import Path
 from proguard_core.policy.loader import load_policy
 from proguard_core.policy.prompts.contract import PromptKind
 from tests.support.tiny_vlm.cached import random_model
-from tests.support.tiny_vlm.rows import Row, answer, teaching_rows
+from tests.support.tiny_vlm.rows import UNLISTED, Row, answer, teaching_rows
 from tests.support.tiny_vlm.teaching import Plan, learn, load, save
 
 CONTRACT = Plan(short_steps=240, steps=40)
 SUSPICION = Plan(short_steps=60, steps=8, rows=8, learning_rate=1e-2, warm_up=5)
-SUSPICIOUS = "This adapter finds everything suspicious."
+# Words that the base model has learned to say: an adapter cannot teach its frozen output layer new ones.
+SUSPICIOUS = UNLISTED
 SUSPICIOUS_CODE = "C3S1"
 RANK = 8
 # vLLM applies adapters of the language model only.
