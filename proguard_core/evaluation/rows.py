@@ -75,6 +75,11 @@ class Problems:
         if len(named) < MAX_EXAMPLES:
             named.append(where)
 
+    def count(self, kind: str) -> None:
+        """One more row of a kind, of which none is named."""
+        self.counts[kind] += 1
+        self.examples.setdefault(kind, [])
+
     def as_json(self) -> list[dict[str, object]]:
         """Kinds by how often they occur."""
         return [
@@ -108,6 +113,22 @@ def parse(record: Mapping[str, Any]) -> Row:
     if stated is not None and stated != row.modality:
         raise RowError(f"modality {str(stated)[:20]!r}, but its parts make it {row.modality.value}")
     return row
+
+
+def as_json(row: Row) -> dict[str, object]:
+    """The row form; `source` is left out where there is none."""
+    made: dict[str, object] = {
+        "id": row.id,
+        "modality": row.modality.value,
+        "request": row.request,
+        "response": row.response,
+        "images": list(row.images),
+        "request_label": row.request_label,
+        "response_label": row.response_label,
+        "category": list(row.categories) if len(row.categories) > 1 else next(iter(row.categories), None),
+        "ood_name": row.ood_name,
+    }
+    return made | ({"source": row.source} if row.source else {})
 
 
 def label(record: Mapping[str, Any], key: str) -> Outcome | None:
@@ -191,8 +212,7 @@ def examine(rows: Iterable[Row], problems: Problems) -> list[Row]:
             kept.append(row)
     for count in contents.values():
         for _ in range(count - 1):
-            problems.counts["repeats another row (kept)"] += 1
-            problems.examples.setdefault("repeats another row (kept)", [])
+            problems.count("repeats another row (kept)")
     return _with_own_ids(kept, problems)
 
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,14 +57,15 @@ class Novelty:
         known = self._known.get(category.name)
         if known is None:
             try:
-                (known,) = await asyncio.to_thread(self._near, [category.name])
+                (known,) = await asyncio.to_thread(self.near, [category.name])
             except Exception as error:  # whatever onnxruntime raises: without it law 11 cannot be kept
                 raise GuardError(f"the sentence encoder failed: {type(error).__name__}") from error
             self._remember(category.name, known)
         nearest, similarity = known
         return category if nearest is None else replace(category, nearest=nearest, similarity=similarity)
 
-    def _near(self, names: list[str]) -> list[Place]:
+    def near(self, names: Sequence[str]) -> list[Place]:
+        """Of each name the listed code that it is close to, and how close; None twice where it is close to none."""
         return self._loaded().near(names)
 
     def _loaded(self) -> "Nearest":

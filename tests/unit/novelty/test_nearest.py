@@ -129,7 +129,7 @@ def test_a_missing_or_changed_encoder_is_said_at_once(tmp_path: Path) -> None:
 
 async def test_an_encoder_that_fails_later_fails_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     novelty = Novelty(POLICY)
-    monkeypatch.setattr(novelty, "_near", lambda _names: 1 / 0)
+    monkeypatch.setattr(novelty, "near", lambda _names: 1 / 0)
     with pytest.raises(GuardError, match="ZeroDivisionError"):
         await novelty.place(novel("Anything at all"))
 

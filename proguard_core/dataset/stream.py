@@ -1,0 +1,164 @@
+"""Rows from the stream: posts of the retraining topic with the labels that people gave them (docs/retraining.md)."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from proguard_core.dataset.items import Item, Origin
+from proguard_core.dataset.names import read_name
+from proguard_core.dataset.reviews import Decided, decide
+from proguard_core.evaluation.rows import Problems, Row
+from proguard_core.policy.policy import Policy, concerns_minors
+from proguard_core.policy.taxonomy import name_key
+from schemas.common import CategoryKind, Outcome
+from schemas.post import ImageReference, Post
+from schemas.retraining_hit import RetrainingHit
+from schemas.review import Review
+
+STREAM_LICENCE = "the platform's own posts"
+SOURCE = "stream"
+MINORS_LEFT_OUT = "about minors, or near to it (law 11: left out)"
+
+
+class Labels(StrEnum):
+    """`retraining.labels`. reviews: only what people decided; consensus: clusters that mostly agree as well."""
+
+    REVIEWS = "reviews"
+    CONSENSUS = "consensus"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """consensus_*: the share of a cluster's authors that must give one name, and how many authors it must have."""
+
+    labels: Labels = Labels.REVIEWS
+    consensus_share: float = 0.8
+    consensus_authors: int = 5
+
+
+DEFAULTS = StreamSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """additions: phrases that people confirmed, by code or new name; approvals: reviewers behind each new name."""
+
+    items: list[Item] = field(default_factory=list)
+    additions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    approvals: dict[str, int] = field(default_factory=dict)
+
+
+def label_hits(
+    hits: Iterable[RetrainingHit],
+    reviews: Iterable[Review],
+    clusters: Mapping[str, Collection[str]],
+    policy: Policy,
+    problems: Problems,
+    settings: StreamSettings = DEFAULTS,
+) -> Labelled:
+    """Items of the hits that have a label. clusters: post ids of each cluster's members.
+
+    A review of a post outdoes one of its cluster. The guard's rationale is never used: it may hold whatever a post made
+    the guard write.
+    """
+    posts = {hit.post_id: hit for hit in sorted(hits, key=lambda each: each.observed_at)}
+    decided = decide(reviews, policy, problems)
+    labelled = Labelled()
+    for (_, target), decision in decided.items():
+        if decision.key is not None:
+            labelled.additions[decision.key] = (*labelled.additions.get(decision.key, ()), *decision.phrases)
+        if decision.name is not None:
+            labelled.approvals[decision.name] = max(labelled.approvals.get(decision.name, 0), len(decision.reviewers))
+        if not _is_known(target, posts, clusters):
+            problems.add("a review of what the snapshot does not hold", target)
+    agreed = _agreements(posts, clusters, decided, policy, settings)
+    for post_id, hit in posts.items():
+        members = [cluster for cluster, ids in clusters.items() if post_id in ids]
+        found = [decided["cluster", cluster] for cluster in members if ("cluster", cluster) in decided]
+        if (own := decided.get(("post", post_id))) is not None:
+            found = [own]
+        origin = Origin.REVIEW if found else Origin.CONSENSUS
+        found = found or [agreed[cluster] for cluster in members if cluster in agreed]
+        item = _labelled(hit, found, origin, problems)
+        labelled.items.extend([item] if item is not None else [])
+    return labelled
+
+
+def reference(image: ImageReference) -> str:
+    """A picture as rows name it: its URI, with `?versionId=` where the post gives a version."""
+    return image.uri if image.version_id is None else f"{image.uri}?versionId={image.version_id}"
+
+
+def _is_known(target: str, posts: Mapping[str, RetrainingHit], clusters: Mapping[str, Collection[str]]) -> bool:
+    return target in posts or any(post_id in posts for post_id in clusters.get(target, ()))
+
+
+def _labelled(hit: RetrainingHit, found: list[Decided], origin: Origin, problems: Problems) -> Item | None:
+    """The hit as a row, or None; why is noted."""
+    nearest = hit.nearest.code if hit.nearest is not None else None
+    if concerns_minors(CategoryKind.NOVEL, None, nearest):
+        problems.count(MINORS_LEFT_OUT)
+        return None
+    post = hit.post
+    problem = _problem(hit, post, found)
+    if problem is not None:
+        problems.add(problem, hit.post_id)
+        return None
+    decision = found[0]
+    label = Outcome.SAFE if decision.safe else Outcome.UNSAFE
+    row = Row(
+        id=hit.post_id,
+        request=post.text or "",
+        response=post.response or None,
+        images=tuple(reference(image) for image in post.images),
+        request_label=label,
+        response_label=label if post.response else None,
+        categories=(decision.code,) if decision.code else (),
+        ood_name=decision.name,
+        source=SOURCE,
+    )
+    return Item(
+        row, origin, STREAM_LICENCE, post.author_id, hit.post_id, decision.phrases, hit.observed_at.isoformat()
+    )  # fmt: skip
+
+
+def _problem(hit: RetrainingHit, post: Post, found: list[Decided]) -> str | None:
+    """Why a hit cannot be learned from."""
+    if not found:
+        return "not reviewed (waits)"
+    if len({(decision.safe, decision.code, name_key(decision.name or "")) for decision in found}) > 1:
+        return "reviews that contradict each other (left out)"
+    if hit.post_truncated:
+        return "a post that was cut (left out)"
+    if post.response and not found[0].safe:
+        return "which turn of a conversation is unsafe is not known (left out)"
+    return None
+
+
+def _agreements(
+    posts: Mapping[str, RetrainingHit],
+    clusters: Mapping[str, Collection[str]],
+    decided: Mapping[tuple[str, str], Decided],
+    policy: Policy,
+    settings: StreamSettings,
+) -> dict[str, Decided]:
+    """Names that clusters without a review mostly agree on, an author a vote; none unless the setting asks for it."""
+    if settings.labels is not Labels.CONSENSUS:
+        return {}
+    agreed = {}
+    for cluster, ids in clusters.items():
+        if ("cluster", cluster) in decided:
+            continue
+        members = [posts[post_id] for post_id in ids if post_id in posts]
+        votes = {hit.post.author_id or hit.post_id: hit.name for hit in members}
+        names = Counter(name_key(name) for name in votes.values())
+        if not names:
+            continue
+        key, count = names.most_common(1)[0]
+        if len(votes) < settings.consensus_authors or count < settings.consensus_share * len(votes):
+            continue
+        name = next(name for name in votes.values() if name_key(name) == key)
+        code = read_name(name, policy).code
+        agreed[cluster] = Decided(code=code) if code else Decided(name=name)
+    return agreed
