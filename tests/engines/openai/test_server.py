@@ -68,11 +68,18 @@ async def test_the_prescribed_form_is_kept_by_a_model_that_knows_nothing(server:
         json.loads(free.json()["choices"][0]["message"]["content"])
 
 
-async def test_the_second_question_gives_an_answer_and_a_safe_from_it_is_none(server: VllmServer) -> None:
-    async with started(server, structured_retry=True, output_cap=1500) as guard:
-        judgements = await guard.judge([TEXT, GuardRequest("Hello", "Good morning")])
+async def test_a_second_question_is_asked_and_nothing_is_safe_for_it(server: VllmServer) -> None:
+    """Nonsense in the prescribed form is an answer (unsafe), a safe that does not count, or contradicts itself."""
+    asked = [TEXT, GuardRequest("Hello", "Good morning")]
+    tokens = {}
+    for retry in (False, True):
+        before = server.counter("vllm:prompt_tokens")
+        async with started(server, structured_retry=retry, output_cap=1500) as guard:
+            judgements = await guard.judge(asked)
+        tokens[retry] = server.counter("vllm:prompt_tokens") - before
+    assert tokens[True] == 2 * tokens[False]
     for judgement in judgements:
-        assert judgement.outcome is Outcome.UNSAFE or judgement.reason is Reason.FORCED
+        assert judgement.outcome is Outcome.UNSAFE or judgement.reason in {Reason.FORCED, Reason.UNPARSEABLE}
 
 
 async def test_a_model_that_it_does_not_serve_is_said_at_the_start(server: VllmServer) -> None:
