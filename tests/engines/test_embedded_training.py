@@ -1,5 +1,7 @@
 """The embedded guard's network goes through its int8 file and back, and learns."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +9,18 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from proguard_core.guards.embedded.text_model import FOLDER, TOKENIZER, Calibration
+from proguard_core.training.embedded import fold_report
+from proguard_core.training.embedded.artefact import Made, write_artefact
 from proguard_core.training.embedded.continued import restore
 from proguard_core.training.embedded.export import export_float, quantise
+from proguard_core.training.embedded.folds import save
 from proguard_core.training.embedded.learn import Recipe, learn, loss_of
 from proguard_core.training.embedded.measure import logits_of
-from proguard_core.training.embedded.network import WIDTH, GuardNetwork
-from proguard_core.training.embedded.rows import Example
+from proguard_core.training.embedded.network import BASE_ONNX, BASE_TOKENIZER, WIDTH, GuardNetwork
+from proguard_core.training.embedded.rows import Example, dev_examples
 from proguard_core.training.embedded.tokens import Encoded
+from tests.unit.training.test_left_out import folder
 
 ROWS = [Example("s", "a", None, at % 2 == 0, 3 if at % 2 == 0 else None) for at in range(32)]
 ENCODED = [Encoded([101, 2000 + 7 * (at % 2), 3000 + at, 102], [0] * 4) for at in range(32)]
@@ -41,6 +48,31 @@ def test_an_artefact_gives_its_weights_back(tmp_path: Path) -> None:
     export_float(other, tmp_path / "again.onnx")
     full, again = (logits_of(tmp_path / name, ENCODED, 1) for name in ("full.onnx", "again.onnx"))
     assert np.corrcoef(full.ravel(), again.ravel())[0, 1] > 0.99
+
+
+def test_the_artefact_says_how_it_was_made(tmp_path: Path) -> None:
+    data, base = tmp_path / "data", tmp_path / "base"
+    data.mkdir()
+    base.mkdir()
+    folder(data)
+    (base / BASE_ONNX).write_bytes(b"weights")
+    shutil.copy(FOLDER / TOKENIZER, base / BASE_TOKENIZER)
+    rows = [Example("davidson", "a", answer, at % 2 == 0, 3) for at in range(40) for answer in (None, "b")]
+    held_out = dev_examples(data)
+    save(tmp_path / "fold.npz", rows, np.random.default_rng(1).normal(0, 5, (80, 2)))
+    with_answers = [*held_out, Example("s", "a", "b", True, 3), Example("s", "a", "c", False, None)]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("proguard_core.training.embedded.rows.dev_examples", lambda *_: with_answers)
+        made = Made(Recipe(threads=1), without=("acts",), start="abc", replayed=9, folds=(tmp_path / "fold.npz",))
+        write_artefact(network(4), data, base, tmp_path / "out", tmp_path, made)
+    said = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert (said["start"], said["recipe"]["replayed"]) == ("abc", 9)
+    assert "answers" in said["generators"]
+    assert "acts" not in said["generators"]
+    wanted = fold_report.temperatures(fold_report.read([tmp_path / "fold.npz"]))
+    fitted = Calibration.read(tmp_path / "out" / "calibration.json")
+    assert (fitted.request_temperature, fitted.response_temperature) == pytest.approx(tuple(wanted.values()), abs=1e-4)
+    assert "| davidson | request | int8 |" in fold_report.report(tmp_path, ["int8"])
 
 
 def test_another_network_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from proguard_core.training.embedded import export, measure, network, rows, tokens
 from proguard_core.training.embedded.fold_report import read, temperatures
+from proguard_core.training.embedded.folds import save
 from proguard_core.training.embedded.generators import EVERYTHING, GENERATORS
 from proguard_core.training.embedded.learn import Recipe
 
@@ -34,7 +35,10 @@ class Made:
 
 
 def write_artefact(model: network.GuardNetwork, data: Path, base: Path, out: Path, work: Path, made: Made) -> None:
-    """Export, quantise, calibrate, measure both files on the held-out rows, write everything into `out`."""
+    """Export, quantise, calibrate, measure both files on the held-out rows, write everything into `out`.
+
+    The logits of the held-out rows stay in `work`, for `folds report --work WORK int8 fp32`.
+    """
     recipe, left_out = made.recipe, made.left_out
     out.mkdir(parents=True, exist_ok=True)
     full, small = work / "model.fp32.onnx", out / "model.onnx"
@@ -47,6 +51,8 @@ def write_artefact(model: network.GuardNetwork, data: Path, base: Path, out: Pat
     results = {
         name: measure.logits_of(path, encoded, recipe.threads) for name, path in (("fp32", full), ("int8", small))
     }
+    for name, logits in results.items():
+        save(work / f"{name}.dev.npz", held_out, logits)
     calibration = {**measure.calibration(held_out, results["int8"]), **fold_temperatures(made.folds)}
     _write(out / "calibration.json", {**calibration, "tokens": recipe.length, "codes": list(rows.CODES)})
     steps = {path.stem: int(path.read_text()) for path in sorted(work.glob("*.steps"))}

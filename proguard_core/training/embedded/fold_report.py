@@ -60,12 +60,12 @@ def line(truth: figures.Booleans, logits: figures.Floats, *names: str) -> list[s
 
 
 def kinds(found: Arrays) -> list[tuple[str, int, np.ndarray]]:
-    """Name, part and mask of every set of rows: all left-out sources together, each of them, each kind of the probe."""
+    """Name, part and mask of every set of rows: all sources together, each of them, each kind of the probe."""
     probed = np.char.startswith(found["source"], PROBE)
     made = []
     for part in (0, 1):
         mine = found["part"] == part
-        for name, mask in (("all sources left out", ~probed), ("all of the probe", probed)):
+        for name, mask in (("all sources", ~probed), ("all of the probe", probed)):
             if (mine & mask).any():
                 made.append((name, part, mine & mask))
     for name in sorted(set(found["source"])):

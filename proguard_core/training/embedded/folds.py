@@ -112,7 +112,9 @@ def network_logits(model: Any, encoded: list[Any]) -> Any:
 
 
 def save(path: Path, rows: list[Example], logits: Any) -> None:
-    """Source, part, label and the logit of that part, an entry a row."""
+    """Source, part, label and the logit of that part, an entry a labelled row."""
+    labelled = [at for at, row in enumerate(rows) if row.unsafe is not None]
+    rows, logits = [rows[at] for at in labelled], logits[labelled]
     part = np.array([int(row.response is not None) for row in rows])
     np.savez(
         path,

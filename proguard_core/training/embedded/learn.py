@@ -17,7 +17,7 @@ from proguard_core.training.embedded.tokens import Encoded, pad
 NO_CATEGORY = -100
 BATCHES_SORTED_TOGETHER = 50
 WARM_UP_STEPS = 150
-SAVE_EVERY = 300
+SAVE_EVERY = 100
 
 
 @dataclass(frozen=True, slots=True)
