@@ -4,6 +4,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -70,13 +71,12 @@ def test_the_golden_table_through_trls_own_trainer(tmp_path: Path) -> None:
     class Waiting:
         """What the method asks of a trainer."""
 
-        class accelerator:  # noqa: N801
-            device = torch.device("cpu")
-
+        accelerator = SimpleNamespace(device=torch.device("cpu"), is_main_process=True)
+        args = SimpleNamespace(report_to=[])
+        state = SimpleNamespace(global_step=0)
         reward_processing_classes = (None,)
         reward_func_names = ("proguard",)
         environments = None
-        state = None
         _log_completion_extra = staticmethod(lambda *_: None)
         _log_metric = staticmethod(lambda name, value: logged.setdefault(name, []).append(value))
 
