@@ -217,7 +217,10 @@ async def test_whatever_is_wrong_with_the_service_is_waited_for(faulty: FaultyS3
     fetcher = make(faulty.endpoint_url, give_up_s=0.1)
     faulty.everything = down
     tasks = [asyncio.create_task(fetcher.fetch(refs(f"{number}"), 0)) for number in range(10)]
-    await asyncio.sleep(0.8)
+    (dependency,) = fetcher.dependencies
+    while dependency.snapshot().waiting < 10:  # noqa: ASYNC110  nothing tells of it
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)  # five times give_up_s
     assert not any(task.done() for task in tasks)
     faulty.everything = None
     posts = await asyncio.wait_for(asyncio.gather(*tasks), 10)
@@ -227,13 +230,13 @@ async def test_whatever_is_wrong_with_the_service_is_waited_for(faulty: FaultyS3
 @pytest.mark.parametrize(
     "bad",
     [failing(500, "InternalError"), Answer(body=b"x" * 9_000, reset=True), Answer(body=b"x", declared=100),
-     Answer(body=b"x", delay_s=3.0), Answer(307, headers={"Location": "http://127.0.0.2:1/x"})],
+     Answer(body=b"x", delay_s=5.0), Answer(307, headers={"Location": "http://127.0.0.2:1/x"})],
     ids=["500", "reset", "short", "slow", "redirect"],
 )  # fmt: skip
 async def test_one_object_that_always_fails_is_unavailable_alone(faulty: FaultyS3, make: Make, bad: Answer) -> None:
     faulty.missing = Answer(body=pictures.jpeg(64, 64))
     faulty.objects["pics/bad"] = bad
-    fetcher = make(faulty.endpoint_url, timeout_s=1.0, give_up_s=3.0)
+    fetcher = make(faulty.endpoint_url, timeout_s=2.0, give_up_s=6.0)
     failing_post = asyncio.create_task(fetcher.fetch(refs("bad", "fine"), 0))
     others = await asyncio.wait_for(asyncio.gather(*(fetcher.fetch(refs(f"{at}"), 0) for at in range(10))), 20)
     assert [reasons(post) for post in others] == [[None]] * 10

@@ -50,6 +50,7 @@ class Dependency:
         self._max_backoff_s = max_backoff_s
         self._remind_every_s = remind_every_s
         self._down_since: float | None = None
+        self._up_since: float | None = None
         self._cause: str | None = None
         self._reminded_at = 0.0
         self._checking: asyncio.Task[bool] | None = None
@@ -60,6 +61,10 @@ class Dependency:
     def down_since(self) -> float | None:
         """The clock's time when a probe first failed, None while it is up (or was never asked)."""
         return self._down_since
+
+    def failed_since(self, began: float) -> bool:
+        """Whether it was down at some time since `began` (of the clock): what failed then may be nobody else's fault."""
+        return self._down_since is not None or (self._up_since is not None and self._up_since >= began)
 
     @property
     def cause(self) -> str | None:
@@ -127,5 +132,6 @@ class Dependency:
 
     def _note_up(self) -> None:
         if self._down_since is not None:
-            _LOG.info("%s is up again after %.1f s", self.name, self._clock() - self._down_since)
+            self._up_since = self._clock()
+            _LOG.info("%s is up again after %.1f s", self.name, self._up_since - self._down_since)
         self._down_since = self._cause = None

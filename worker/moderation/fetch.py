@@ -208,7 +208,7 @@ class Fetcher:
     ) -> bytes:
         try:
             async with self._slots:
-                patience.begin()
+                began = patience.begin()
                 return await self._store.get(reference, on_size)
         except ObjectUnavailable as error:
             self._telemetry.fetch_errors[error.code] += 1
@@ -216,6 +216,8 @@ class Fetcher:
             if error.dependency or not await dependency.check():
                 await dependency.wait_until_up()
                 patience.excuse()
+            elif dependency.failed_since(began):
+                patience.excuse()  # it came back while this attempt was still failing
             elif patience.is_exhausted():
                 raise ObjectRefused(Reason.IMAGE_UNAVAILABLE) from None
             raise
@@ -230,10 +232,12 @@ class _Patience:
         self._spent_s = 0.0
         self._since: float | None = None
 
-    def begin(self) -> None:
-        """An attempt starts; the pause before it counts, the wait for a free slot before the first does not."""
+    def begin(self) -> float:
+        """An attempt starts: when. The pause before it counts, the wait for a free slot before the first does not."""
+        now = self._clock()
         if self._since is None:
-            self._since = self._clock()
+            self._since = now
+        return now
 
     def excuse(self) -> None:
         """What happened since the last failure was the service's fault."""

@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import fields
-from multiprocessing import resource_tracker
+from multiprocessing import active_children, resource_tracker
 from typing import Any, TypeVar
 
 from PIL.Image import Image
@@ -31,6 +31,9 @@ _FORCED = {"VLLM_NO_USAGE_STATS": "1", "VLLM_WORKER_MULTIPROC_METHOD": "spawn"}
 _USUAL = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_LOGGING_LEVEL": "WARNING"}
 # Of the tokenizer's threads; more than a few wait for one another.
 MOST_THREADS = 4
+# What vLLM calls the process that holds the model, and how long it may take to be gone once it was told to end.
+_PROCESS = "EngineCore"
+_GONE_S = 15.0
 
 
 class Engine:
@@ -175,7 +178,11 @@ def _load(settings: EngineSettings) -> Any:
 
 
 def _shut_down(llm: Any) -> None:
+    """Returns when its process is gone too: the next engine needs the memory that it holds."""
+    processes = [child for child in active_children() if child.name.startswith(_PROCESS)]
     llm.shutdown()
+    for process in processes:
+        process.join(_GONE_S)
 
 
 def _turns(system: str, user: str, picture: Picture | None) -> list[dict[str, Any]]:

@@ -83,6 +83,20 @@ async def test_status_says_since_when_and_why(service: Service) -> None:
     assert dependency.cause is None
 
 
+async def test_what_was_tried_before_it_came_back_is_not_held_against_anybody(service: Service) -> None:
+    now = 1.0
+    dependency = Dependency("s3://pictures", service.probe, lambda: now)
+    assert not dependency.failed_since(0.0)
+    service.up = False
+    await dependency.check()
+    assert dependency.failed_since(0.0)
+    assert dependency.failed_since(5.0)
+    service.up, now = True, 7.0
+    await dependency.check()
+    assert dependency.failed_since(6.0)
+    assert not dependency.failed_since(7.5)
+
+
 async def test_it_is_said_when_down_every_ten_seconds_and_when_up(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
