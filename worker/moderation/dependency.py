@@ -63,7 +63,7 @@ class Dependency:
         return self._down_since
 
     def failed_since(self, began: float) -> bool:
-        """Whether it was down at some time since `began` (of the clock): what failed then may be nobody else's fault."""
+        """Whether it was down at some time since `began` (of the clock): what failed then may be its fault."""
         return self._down_since is not None or (self._up_since is not None and self._up_since >= began)
 
     @property
