@@ -26,11 +26,14 @@ _MEASURED_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Drain rate of so many workers, and the cores they kept busy together."""
+    """Drain rate of so many workers, the cores they kept busy together, and what their transactions cost the brokers:
+    markers in the verdicts topic and records of the coordinators' log, each a second."""
 
     workers: int
     posts_per_second: float
     cores: float
+    markers_per_second: float
+    appends_per_second: float
 
 
 def scaling(cluster: KafkaCluster, directory: Path, counts: tuple[int, ...] = (1, 2, 4)) -> list[Scale]:
@@ -39,14 +42,19 @@ def scaling(cluster: KafkaCluster, directory: Path, counts: tuple[int, ...] = (1
     for count in counts:
         posts = int(count * 1400 * (_SETTLE_S + _MEASURED_S + 8))
         topics = _topics(cluster, posts)
-        watch = GroupWatch(cluster.client_config(), topics.posts, topics.posts)
+        # Asked by one consumer each, which joins no group.
+        watch, verdicts, coordinators = (
+            GroupWatch(cluster.client_config(), topics.posts, topic)
+            for topic in (topics.posts, topics.verdicts, "__transaction_state")
+        )
         workers = [_start(cluster, directory, topics, slot) for slot in range(count)]
         try:
-            found.append(_drain_rate(watch, workers))
+            found.append(_drain_rate(watch, verdicts, coordinators, workers))
         finally:
             for worker in workers:
                 worker.stop()
-            watch.close()
+            for each in (watch, verdicts, coordinators):
+                each.close()
     return found
 
 
@@ -60,19 +68,23 @@ def _start(cluster: KafkaCluster, directory: Path, topics: TopicNames, slot: int
     return start(PROGUARD, Ground(cluster.bootstrap_servers, topics, topics.posts, directory, _WAITING_GUARD, slot))
 
 
-def _drain_rate(watch: GroupWatch, workers: list[Child]) -> Scale:
+def _drain_rate(watch: GroupWatch, verdicts: GroupWatch, coordinators: GroupWatch, workers: list[Child]) -> Scale:
     """Between two moments when all workers have long been at work."""
     settled: float | None = None
     first: Sample | None = None
+    ends = (0, 0)
     pids = [worker.pid for worker in workers]
     for sample in samples(watch, pids, lambda: all(worker.returncode is None for worker in workers), 120):
         if settled is None and sample.committed > 0:
             settled = sample.at + _SETTLE_S
         if first is None and settled is not None and sample.at >= settled:
-            first = sample
+            first, ends = sample, (verdicts.end(), coordinators.end())
         if first is not None and sample.at >= first.at + _MEASURED_S:
             rate = between(first, sample)
-            return Scale(len(workers), rate.posts_per_second, sum(rate.cpu) / rate.seconds)
+            markers = verdicts.end() - ends[0] - rate.posts  # a post has one verdict; the rest are markers
+            appends = coordinators.end() - ends[1]
+            cores = sum(rate.cpu) / rate.seconds
+            return Scale(len(workers), rate.posts_per_second, cores, markers / rate.seconds, appends / rate.seconds)
     raise AssertionError("samples() does not end")
 
 
@@ -80,11 +92,11 @@ def scaling_table(found: list[Scale]) -> list[str]:
     """Markdown; linear is the rate of one worker times their number."""
     one = found[0].posts_per_second / found[0].workers
     return [
-        "| workers | posts/s | of linear | cores of all workers |",
-        "| --- | --- | --- | --- |",
+        "| workers | posts/s | of linear | cores of all workers | markers/s in verdicts | appends/s of coordinators |",
+        "| --- | --- | --- | --- | --- | --- |",
         *(
             f"| {each.workers} | {each.posts_per_second:,.0f} | {each.posts_per_second / (one * each.workers):.3f} | "
-            f"{each.cores:.2f} |"
+            f"{each.cores:.2f} | {each.markers_per_second:.0f} | {each.appends_per_second:.0f} |"
             for each in found
         ),
     ]
