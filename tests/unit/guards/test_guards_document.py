@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from proguard_core.guards.openai.settings import KEYS
 from proguard_core.guards.transformers.settings import KEYS as TRANSFORMERS_KEYS
 from proguard_core.guards.vllm.settings import KEYS as VLLM_KEYS
@@ -16,6 +18,14 @@ PAGE = (ROOT / "docs" / "guards.md").read_text()
 EXAMPLE = (ROOT / "tests" / "support" / "word_list_guard.py").read_text()
 
 
+# Suites that need more than the base package has, or a model: they cannot be imported here.
+SUITES = {
+    "embedded": "integration/guards/test_embedded_contract.py",
+    "transformers": "engines/test_transformers_contract.py",
+    "vllm": "engines/vllm/test_vllm_guard.py",
+}
+
+
 def section(title: str) -> str:
     return re.split(r"^##+ ", PAGE.partition(f"# {title}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
 
@@ -26,9 +36,17 @@ def test_the_table_of_the_contract_has_every_case_and_every_engine() -> None:
         for line in section("The contract").splitlines()
         if "|" in line
     ]
-    assert rows[0] == ["case", *(engine.name for engine in ENGINES), "embedded"]
+    assert rows[0] == ["case", *(engine.name for engine in ENGINES), *SUITES]
     assert [row[0] for row in rows[2:]] == list(CASES)
     assert {cell for row in rows[2:] for cell in row[1:]} == {"yes"}
+
+
+@pytest.mark.parametrize(("name", "file"), SUITES.items())
+def test_an_engine_in_the_table_has_a_suite_that_runs_the_contract(name: str, file: str) -> None:
+    suite = (ROOT / "tests" / file).read_text()
+    assert re.search(rf"""Engine\(\s*"{name}",""", suite)
+    assert "contract.run(" in suite
+    assert "CASES" in suite or "contract.parametrised(" in suite
 
 
 def test_the_example_is_the_tested_file_and_has_40_lines() -> None:
