@@ -20,13 +20,12 @@ class Audit:
         self.found = self.missed = 0
 
     def recall(self, missed: float | None = None) -> float:
-        """Of all unsafe posts, the share that reached the second guard: each one missed stands for 1 / share.
+        """Of all unsafe posts, the share that the first guard sends on; each one missed stands for 1 / share of them.
 
         As the second guard sees it: what it calls safe counts as safe. 1 where nothing was unsafe.
         """
-        lost = (self.missed if missed is None else missed) / self._share if self._share else 0.0
-        found = self.found + self.missed
-        return found / (found + lost) if found else 1.0
+        passed = (self.missed if missed is None else missed) / self._share if self._share else 0.0
+        return self.found / (self.found + passed) if self.found + passed else 1.0
 
     def note_missed(self) -> None:
         """One more that passed and is unsafe. Logs when recall lies below the least one even at its upper bound."""

@@ -100,12 +100,22 @@ def test_the_alarm_comes_when_recall_is_too_low_for_certain(caplog: pytest.LogCa
     with caplog.at_level(logging.WARNING):
         for _miss in range(3):
             audit.note_missed()
-        assert audit.recall() == pytest.approx(103 / 133)
+        # Three of one in ten stand for 30 that passed, those three among them.
+        assert audit.recall() == pytest.approx(100 / 130)
         assert not caplog.records  # three may be chance
         for _miss in range(3):
             audit.note_missed()
     assert "recall is about" in caplog.text
     assert "safe_below" in caplog.text
+
+
+def test_where_all_that_passes_is_judged_again_recall_is_counted() -> None:
+    audit = Audit(share=1.0, least_recall=0.9)
+    assert audit.recall() == 1.0
+    audit.found = audit.missed = 1
+    assert audit.recall() == 0.5
+    audit.found = 0
+    assert audit.recall() == 0.0
 
 
 def test_bounds_are_those_of_the_tables() -> None:
