@@ -13,10 +13,10 @@ from typing import Generic, TypeVar
 
 from proguard_core.guards.counts import TOKENS, Counts
 from proguard_core.guards.forced import unforced
-from proguard_core.guards.protocol import GuardRequest, Judgement, Picture
+from proguard_core.guards.protocol import Category, GuardRequest, Judgement, Picture
 from proguard_core.judgement import parse
 from proguard_core.novelty.novelty import Novelty
-from proguard_core.policy.policy import Policy, concerns_minors
+from proguard_core.policy.policy import SEXUAL, Policy, concerns_minors
 from proguard_core.policy.prompts import Prompt, Prompts
 from schemas.common import Outcome, Reason
 
@@ -27,6 +27,8 @@ Prepared = TypeVar("Prepared")
 CANARY = GuardRequest("The bakery opens at eight and the bread is still warm.")
 # The canary tells whether the model writes anything; its verdict is not needed.
 CANARY_OUTPUT_CAP = 8
+# See _caution.
+_USUAL = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +168,14 @@ class Asking(Generic[Prepared]):
         except Refused:  # perhaps it knows no structured output
             return unparsed
         forced = await self._parsed(question, replace(answer, text=unforced(answer.text)))
+        judgement = forced
         if forced.outcome is Outcome.UNDETERMINED:
-            return unparsed
-        if forced.outcome is Outcome.SAFE:
-            # What the free answer named stays, so that what concerns minors is handled as such.
-            forced = replace(forced, outcome=Outcome.UNDETERMINED, reason=Reason.FORCED, category=unparsed.category)
-        named = unparsed.category
-        return replace(forced, category=named) if concerns_minors(named.kind, named.code, named.nearest) else forced
+            judgement = unparsed
+        elif forced.outcome is Outcome.SAFE:
+            judgement = replace(forced, outcome=Outcome.UNDETERMINED, reason=Reason.FORCED, category=unparsed.category)
+        # Whichever of the two named minors, or all that holds them, is believed: law 11 rests on it.
+        named = min(unparsed.category, forced.category, key=_caution)
+        return judgement if _caution(named) == _USUAL else replace(judgement, category=named)
 
     async def _parsed(self, question: Question[Prepared], answer: Answer) -> Judgement:
         self.usage.add(answer)
@@ -187,6 +190,13 @@ class Asking(Generic[Prepared]):
             return judgement
         category = await self._novelty.place(judgement.category)
         return judgement if category is judgement.category else replace(judgement, category=category)
+
+
+def _caution(category: Category) -> int:
+    """What law 11 has to do with it: most for minors and what is near to them, then the whole of what holds them."""
+    if concerns_minors(category.kind, category.code, category.nearest):
+        return 0
+    return 1 if category.code == SEXUAL else _USUAL
 
 
 def revision_of(*parts: str) -> str:

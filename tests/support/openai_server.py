@@ -61,7 +61,8 @@ class Seen:
 class Script:
     """What a server does. silence_s: how long `silence` says nothing; most: requests at once that were seen.
 
-    replies: messages that are given before all else, one a request (canary questions have their usual answer).
+    replies: messages that are given before all else, one a request (canary questions have their usual answer), with
+    their finish reasons in ends.
     takes_adapters: as vLLM with runtime updating; refused_adapter is a name that it will not load. adapters: names and
     paths that were loaded, which a restart forgets.
     """
@@ -70,6 +71,7 @@ class Script:
     key: str | None = None
     trouble: str | None = None
     replies: list[dict[str, Any]] = field(default_factory=list)
+    ends: list[str | None] = field(default_factory=list)
     silence_s: float = 10.0
     delay_s: float = 0.0
     seen: list[Seen] = field(default_factory=list)
@@ -192,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
         """A chat completion."""
         self.say_message({"content": text}, finish_reason)
 
-    def say_message(self, message: dict[str, Any], finish_reason: str = "stop") -> None:
+    def say_message(self, message: dict[str, Any], finish_reason: str | None = "stop") -> None:
         """A chat completion with more than a content."""
         choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish_reason}
         self.say(200, {"id": "1", "object": "chat.completion", "choices": [choice], "usage": self.script.usage})
@@ -220,7 +222,8 @@ class _Handler(BaseHTTPRequestHandler):
         if seen.body["model"] not in self._served():
             return TROUBLES["unknown_model"](self, seen)
         if self.script.replies and _CANARY not in seen.text:
-            return self.say_message(self.script.replies.pop(0))
+            end = self.script.ends.pop(0) if self.script.ends else "stop"
+            return self.say_message(self.script.replies.pop(0), end)
         own = _TROUBLE.search(seen.text)
         trouble = self.script.trouble or (own.group(1) if own else None)
         if trouble is not None:
@@ -295,6 +298,7 @@ TROUBLES: dict[str, Trouble] = {
     "mumble": _mumble,
     "gibberish": lambda handler, _seen: handler.complete("I had rather not say."),
     "empty": lambda handler, _seen: handler.complete(None),
+    "aborted": lambda handler, _seen: handler.complete(answer("safe", "None"), finish_reason="abort"),
     "cut": lambda handler, _seen: handler.complete("<think>It goes on and on", finish_reason="length"),
 }
 

@@ -23,6 +23,10 @@ KEEP_ALIVE_S = 3.0
 MAX_RETRY_AFTER_S = 30.0
 _OVERFLOW = ("context_length", "context length", "context size", "maximum model length", "max_model_len", "too long")
 _IMAGE = ("image", "multimodal", "multi-modal", "mm_")
+# How an answer ends that is all of what the model had to say; some servers do not tell. A cap or a filter cuts it off.
+_WHOLE = ("stop", None)
+# vLLM's words for an answer that it broke off by itself, as when it is told to end: what there is of it is no answer.
+_GIVEN_UP = ("abort", "error")
 _RUNTIME_ADAPTERS = "vLLM does with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1"
 
 
@@ -168,16 +172,18 @@ def _answer(reply: bytes) -> Answer:
         message = choice["message"]
         content = message.get("content") or ""
         reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
-        truncated = choice.get("finish_reason") == "length"
+        end = choice.get("finish_reason")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise Broken("its answer is malformed") from error
     if not isinstance(content, str) or not isinstance(reasoning, str):
         raise Broken("its answer is malformed")
+    if end in _GIVEN_UP:
+        raise Broken(f"it gave the request up ({end})")
     text = f"<think>{reasoning}</think>\n{content}" if reasoning else content
     usage = said.get("usage")
     details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
     counts = _count(usage, "prompt_tokens"), _count(details, "cached_tokens"), _count(usage, "completion_tokens")
-    return Answer(text, truncated, *counts)
+    return Answer(text, end not in _WHOLE, *counts)
 
 
 def _count(usage: object, key: str) -> int:

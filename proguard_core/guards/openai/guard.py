@@ -141,7 +141,7 @@ class OpenAIGuard:
             if self._settings.model not in (names := await client.models(server.url)):
                 shown = ", ".join(sorted(names)[:5]) or "none"
                 raise SetUpWrongly(f"it does not serve the model {self._settings.model!r}; it has {shown}")
-            await self._load(server, self._adapter(self.revision))
+            await self._load(server, self._revisions.adapter(self.revision))
         except ServerFault as fault:
             self._servers.leave_out(server, fault)
             return fault
@@ -173,14 +173,8 @@ class OpenAIGuard:
         async with server.loading:
             await self._running().load_adapter(server.url, adapter.name, str(folder / adapter.name))
 
-    def _adapter(self, revision: str) -> Adapter | None:
-        try:
-            return self._revisions.adapter(revision)
-        except KeyError:  # two swaps while it was under way
-            raise GuardError(f"the revision {revision} is not served any more") from None
-
     def _body(self, question: Question[str]) -> bytes:
-        adapter = self._adapter(question.revision)
+        adapter = self._revisions.adapter(question.revision)
         return messages.body(self._settings.model if adapter is None else adapter.name, question, self._more())
 
     def _more(self) -> dict[str, Any]:
@@ -225,7 +219,7 @@ class OpenAIGuard:
         try:
             return await self._running().complete(server.url, body)
         except NotServed:
-            adapter = self._adapter(question.revision)
+            adapter = self._revisions.adapter(question.revision)
             if adapter is None:
                 raise
         await self._load(server, adapter)  # it was started again since, which nobody noticed

@@ -142,5 +142,9 @@ class Servers:
         pause = FIRST_PAUSE_S
         while server.cause is not None:
             await asyncio.sleep(max(pause, server.busy_until - self._clock()))
-            await self._ask(server)
+            try:
+                await self._ask(server)
+            except Exception as error:  # a swap meanwhile, a bug: without another try the server were left out for ever
+                log.warning("the canary question to %s failed: %s", server.url, type(error).__name__)
+                log.debug("cause", exc_info=error)
             pause = min(2 * pause, MAX_PAUSE_S)

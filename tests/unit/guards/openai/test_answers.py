@@ -9,11 +9,12 @@ from PIL import Image
 from proguard_core.guards.counts import TOKENS, counts_of
 from proguard_core.guards.openai import messages
 from proguard_core.guards.protocol import GuardDied, GuardRequest, Picture
-from proguard_core.policy.policy import MINORS
+from proguard_core.policy.policy import MINORS, SEXUAL
 from schemas.common import CategoryKind, Outcome, Reason
 from tests.support.openai_server import OpenAIServer, answer
 from tests.unit.guards.openai.engine import MODEL, outcomes, picture, started, texts
 
+_CUT_OFF = [(end, Outcome.UNDETERMINED) for end in ("length", "content_filter", "something new")]
 NO_ANSWER = {"content": "I had rather not say."}
 
 
@@ -154,6 +155,43 @@ async def test_minors_that_the_free_answer_named_stay_named() -> None:
                 (judgement,) = await guard.judge(texts(1))
         assert judgement.category.code == MINORS
         assert judgement.outcome is not Outcome.SAFE
+
+
+@pytest.mark.parametrize(
+    ("free", "label", "forced", "kept"),
+    [
+        ("None", "safe", MINORS, MINORS),  # contradicts itself, so there is no answer, but minors were named
+        (SEXUAL, "unsafe", MINORS, MINORS),
+        (SEXUAL, "unsafe", "C3S1", SEXUAL),
+        (SEXUAL, "safe", "None", SEXUAL),
+        ("C3S1", "unsafe", "C5S1", "C5S1"),
+    ],
+)
+async def test_of_two_answers_the_one_that_law_11_rests_on_is_believed(
+    free: str, label: str, forced: str, kept: str
+) -> None:
+    with OpenAIServer() as server:
+        server.script.replies = [
+            {"content": answer("perhaps", free)},
+            {"content": f'{{"rationale": "", "request": "{label}", "category": "{forced}"}}'},
+        ]
+        async with started(server) as guard:
+            (judgement,) = await guard.judge(texts(1))
+    assert judgement.category.code == kept
+    assert judgement.outcome is (Outcome.UNSAFE if label == "unsafe" else Outcome.UNDETERMINED)
+
+
+@pytest.mark.parametrize(("end", "outcome"), [("stop", Outcome.SAFE), (None, Outcome.SAFE), *_CUT_OFF])
+async def test_an_answer_that_ended_otherwise_than_by_itself_is_one_that_was_cut_off(
+    end: str | None, outcome: Outcome
+) -> None:
+    said = "<answer>\nRequest:safe\nResponse:safe\nCategory:None\n</answer>"
+    with OpenAIServer() as server:
+        server.script.ends = [end] * 2
+        server.script.replies = [{"content": said}] * 2
+        async with started(server) as guard:
+            (judgement,) = await guard.judge(texts(1))
+    assert judgement.outcome is outcome
 
 
 async def test_reasoning_that_the_server_takes_apart_is_put_back() -> None:

@@ -17,7 +17,8 @@ from worker.settings import Settings, load
 
 def settings(server: OpenAIServer, **own: Any) -> Settings:
     guard = {"engine": "openai", "model": "proguard", "base_urls": [server.base_url], "settings": own}
-    return load(None, {"guard": guard, "batching": {"max_wait_ms": 1}})
+    # One batch after the other: what is asked twice at once is not in the cache yet.
+    return load(None, {"guard": guard, "batching": {"max_wait_ms": 1, "in_flight": 1}})
 
 
 def posts(folder: Path) -> Path:

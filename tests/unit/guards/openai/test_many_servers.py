@@ -6,6 +6,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from proguard_core.guards.openai import servers as module
+from proguard_core.guards.openai.client import Unreachable
+from proguard_core.guards.openai.servers import Server, Servers
 from proguard_core.guards.protocol import GuardError, GuardUnavailable
 from schemas.common import Outcome
 from tests.support.openai_server import OpenAIServer
@@ -126,3 +129,27 @@ async def test_it_does_not_wait_for_ever(servers: list[OpenAIServer]) -> None:
                 await guard.judge(texts(1))
         with pytest.raises(GuardUnavailable, match="500"):
             await guard.judge(texts(1))
+
+
+async def test_a_canary_question_that_breaks_off_in_another_way_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two swaps while it is asked, say: without another try the server were left out until all others fail."""
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.01)
+    answered = asyncio.Event()
+    tries = 0
+
+    async def canary(_server: Server) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise GuardError("the revision was replaced twice meanwhile")
+        answered.set()
+
+    servers = Servers(["http://one", "http://two"], canary)
+    servers.leave_out(servers.all[0], Unreachable("gone"))
+    async with asyncio.timeout(5):
+        await answered.wait()
+        used = [await servers.wait(1.0) for _ in range(2)]
+    assert used == servers.all
+    await servers.close()
