@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.tiny_vlm.builder import _IMAGE_PROCESSOR
+from proguard_core.guards.protocol import GuardLimits
 from tests.support.tiny_vlm.corpus import corpus
 from tests.support.tiny_vlm.tokenizer import END_OF_TEXT, END_OF_TURN, make_tokenizer, save_tokenizer
 
@@ -83,6 +83,18 @@ _VISION = {
     "tokens_per_second": 2,
     "in_channels": 3,
 }
+# Qwen2.5-VL's own, but for the largest picture, which is a guard's.
+_PICTURES = {
+    "image_processor_type": "Qwen2VLImageProcessor",
+    "processor_class": "Qwen2_5_VLProcessor",
+    "min_pixels": 56 * 56,
+    "max_pixels": GuardLimits().max_pixels,
+    "patch_size": _VISION["patch_size"],
+    "temporal_patch_size": _VISION["temporal_patch_size"],
+    "merge_size": _VISION["spatial_merge_size"],
+    "image_mean": [0.48145466, 0.4578275, 0.40821073],
+    "image_std": [0.26862954, 0.26130258, 0.27577711],
+}
 
 
 def write_shape(folder: Path, shape: Shape) -> Path:
@@ -92,7 +104,7 @@ def write_shape(folder: Path, shape: Shape) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = make_tokenizer(corpus())
     save_tokenizer(tokenizer, folder)
-    (folder / "preprocessor_config.json").write_text(json.dumps(_IMAGE_PROCESSOR))
+    (folder / "preprocessor_config.json").write_text(json.dumps(_PICTURES))
     (folder / "chat_template.json").write_text(json.dumps({"chat_template": tokenizer.chat_template}))
 
     def token(text: str) -> int:
