@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.contenders import PROGUARD, Ground, start
 from benchmarks.load import backlog
-from benchmarks.measure import GroupWatch, Sample, between, samples
+from benchmarks.measure import GroupWatch, between, samples
 from benchmarks.topics import create_stream
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.topics import TopicNames
@@ -42,19 +42,12 @@ def scaling(cluster: KafkaCluster, directory: Path, counts: tuple[int, ...] = (1
     for count in counts:
         posts = int(count * 1400 * (_SETTLE_S + _MEASURED_S + 8))
         topics = _topics(cluster, posts)
-        # Asked by one consumer each, which joins no group.
-        watch, verdicts, coordinators = (
-            GroupWatch(cluster.client_config(), topics.posts, topic)
-            for topic in (topics.posts, topics.verdicts, "__transaction_state")
-        )
         workers = [_start(cluster, directory, topics, slot) for slot in range(count)]
         try:
-            found.append(_drain_rate(watch, verdicts, coordinators, workers))
+            found.append(_drain_rate(cluster, topics, workers))
         finally:
             for worker in workers:
                 worker.stop()
-            for each in (watch, verdicts, coordinators):
-                each.close()
     return found
 
 
@@ -68,24 +61,35 @@ def _start(cluster: KafkaCluster, directory: Path, topics: TopicNames, slot: int
     return start(PROGUARD, Ground(cluster.bootstrap_servers, topics, topics.posts, directory, _WAITING_GUARD, slot))
 
 
-def _drain_rate(watch: GroupWatch, verdicts: GroupWatch, coordinators: GroupWatch, workers: list[Child]) -> Scale:
+def _drain_rate(cluster: KafkaCluster, topics: TopicNames, workers: list[Child]) -> Scale:
     """Between two moments when all workers have long been at work."""
+    watch = _watch(cluster, topics, topics.posts)
     settled: float | None = None
-    first: Sample | None = None
-    ends = (0, 0)
     pids = [worker.pid for worker in workers]
-    for sample in samples(watch, pids, lambda: all(worker.returncode is None for worker in workers), 120):
+    watched = samples(watch, pids, lambda: all(worker.returncode is None for worker in workers), 120)
+    for sample in watched:
         if settled is None and sample.committed > 0:
             settled = sample.at + _SETTLE_S
-        if first is None and settled is not None and sample.at >= settled:
-            first, ends = sample, (verdicts.end(), coordinators.end())
-        if first is not None and sample.at >= first.at + _MEASURED_S:
-            rate = between(first, sample)
-            markers = verdicts.end() - ends[0] - rate.posts  # a post has one verdict; the rest are markers
-            appends = coordinators.end() - ends[1]
-            cores = sum(rate.cpu) / rate.seconds
-            return Scale(len(workers), rate.posts_per_second, cores, markers / rate.seconds, appends / rate.seconds)
-    raise AssertionError("samples() does not end")
+        if settled is not None and sample.at >= settled:
+            break
+    # Only now: before the first transaction the coordinators have no log.
+    verdicts, coordinators = _watch(cluster, topics, topics.verdicts), _watch(cluster, topics, "__transaction_state")
+    try:
+        first = next(watched)
+        ends = verdicts.end(), coordinators.end()
+        last = next(each for each in watched if each.at >= first.at + _MEASURED_S)
+        rate = between(first, last)
+        # A post has one verdict; the other offsets of the topic are markers.
+        markers = (verdicts.end() - ends[0] - rate.posts) / rate.seconds
+        appends = (coordinators.end() - ends[1]) / rate.seconds
+        return Scale(len(workers), rate.posts_per_second, sum(rate.cpu) / rate.seconds, markers, appends)
+    finally:
+        for each in (watch, verdicts, coordinators):
+            each.close()
+
+
+def _watch(cluster: KafkaCluster, topics: TopicNames, topic: str) -> GroupWatch:
+    return GroupWatch(cluster.client_config(), topics.posts, topic)
 
 
 def scaling_table(found: list[Scale]) -> list[str]:
