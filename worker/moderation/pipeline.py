@@ -43,7 +43,7 @@ class Work:
     """One post on its way. token is whatever the sender wants back; cancelled says that nobody waits any more.
 
     wanted: the revision that is to judge it, once a question of it started; revision: the guard's when its last batch
-    started.
+    started; incarnation: of the assignment of its partition that it came with.
     """
 
     token: object
@@ -53,6 +53,7 @@ class Work:
     received: float
     cancelled: Callable[[], bool]
     skipped: bool = False
+    incarnation: int = 0
     refused: Reason | None = None
     plan: Plan | None = None
     fetched: FetchedPost | None = None
@@ -247,8 +248,9 @@ class Pipeline:
         self._running_alone = alone
         revision = self._judge.guard.revision
         for asked in batch:
-            asked.work.wanted = asked.work.wanted or self._order.wanted(asked.work.source, revision)
-            asked.question.request.revision = asked.work.wanted
+            work = asked.work
+            work.wanted = work.wanted or self._order.wanted(work.source, revision, work.incarnation)
+            asked.question.request.revision = work.wanted
         self._spawn(self._run(batch, alone))
 
     async def _run(self, batch: list[_Asked], alone: bool) -> None:

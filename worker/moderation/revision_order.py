@@ -4,10 +4,21 @@ Posts start out of order, since pictures take time. When the revision changes, p
 are judged by the new one; those before it that are late are judged by the old one, as their neighbours were.
 """
 
+from dataclasses import dataclass, field
+
 from worker.moderation.poison import Coordinates
 
 # The guard keeps one revision beside the one in force; an older one would be judged by that anyway.
 _KEPT = 2
+
+
+@dataclass(slots=True)
+class _Place:
+    """One assignment of a partition. started: the last offset that started; bounds: up to where an old one judges."""
+
+    incarnation: int
+    started: int = -1
+    bounds: list[tuple[int, str]] = field(default_factory=list)
 
 
 class RevisionOrder:
@@ -15,26 +26,33 @@ class RevisionOrder:
 
     def __init__(self) -> None:
         self._current = ""
-        self._started: dict[tuple[str, int], int] = {}
-        self._bounds: dict[tuple[str, int], list[tuple[int, str]]] = {}
+        self._places: dict[tuple[str, int], _Place] = {}
 
-    def wanted(self, source: Coordinates, current: str) -> str:
-        """Ask once a post, when its first question starts. current: the guard's revision now."""
+    def wanted(self, source: Coordinates, current: str, incarnation: int = 0) -> str:
+        """Ask once a post, when its first question starts. current: the guard's revision now.
+
+        incarnation: of the partition's assignment. What an earlier one had started is forgotten: it was dropped, and
+        another worker may have judged it, and posts behind it, by the new revision meanwhile.
+        """
         if current != self._current:
             self._note_change(current)
         topic, partition, offset = source
-        place = topic, partition
-        for bound, revision in self._bounds.get(place, ()):
+        place = self._places.get((topic, partition))
+        if place is None or place.incarnation < incarnation:
+            place = self._places[topic, partition] = _Place(incarnation)
+        elif place.incarnation > incarnation:  # nobody waits for this post any more
+            return current
+        for bound, revision in place.bounds:
             if offset <= bound:
                 return revision
-        if self._started.get(place, -1) < offset:
-            self._started[place] = offset
+        if place.started < offset:
+            place.started = offset
         return current
 
     def _note_change(self, current: str) -> None:
         before, self._current = self._current, current
-        for place, offset in self._started.items():
-            bounds = self._bounds.setdefault(place, [])
-            if not bounds or bounds[-1][0] < offset:
-                bounds.append((offset, before))
+        for place in self._places.values():
+            bounds = place.bounds
+            if not bounds or bounds[-1][0] < place.started:
+                bounds.append((place.started, before))
             del bounds[:-_KEPT]

@@ -248,7 +248,7 @@ class Stream:
             return self._dead_letter(record, slot, received, why)
         track, coordinates = slot.track, slot.coordinates
         skipped = bool(self._skip) and coordinates in self._skip
-        work = Work(slot, coordinates, post, record.headers, received, track.is_closed, skipped)
+        work = Work(slot, coordinates, post, record.headers, received, track.is_closed, skipped, track.incarnation)
         if record.headers and self._telemetry.tracer is not None:
             work.trace = self._telemetry.tracer.receive(record.pairs, coordinates, received)
         works.append(work)

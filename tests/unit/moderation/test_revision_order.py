@@ -22,6 +22,18 @@ def test_a_second_change_has_a_second_bound() -> None:
     assert [order.wanted(("posts", 0, offset), "r3") for offset in (2, 7, 10)] == ["r1", "r2", "r3"]
 
 
+def test_a_partition_that_comes_back_is_judged_by_what_is_in_force() -> None:
+    """Whoever had it meanwhile may have swapped sooner: the old revision would come up again behind the new one."""
+    order = RevisionOrder()
+    assert order.wanted(("posts", 0, 10), "r1", 1) == "r1"
+    assert order.wanted(("posts", 1, 10), "r1", 2) == "r1"
+    assert order.wanted(("posts", 0, 11), "r2", 1) == "r2"
+    assert [order.wanted(("posts", 0, offset), "r2", 3) for offset in (8, 9, 12)] == ["r2"] * 3
+    assert order.wanted(("posts", 0, 9), "r2", 1) == "r2"  # of the old assignment: nobody waits for it
+    assert order.wanted(("posts", 1, 9), "r2", 2) == "r1"
+    assert [order.wanted(("posts", 0, offset), "r3", 3) for offset in (11, 13)] == ["r2", "r3"]
+
+
 @given(st.permutations(range(12)), st.integers(0, 12))
 def test_one_change_is_seen_once(starts: list[int], changed_after: int) -> None:
     order = RevisionOrder()
