@@ -1,0 +1,1 @@
+"""The scheduled job: snapshot, dataset, training, gate, promotion; and where its registry lies."""
