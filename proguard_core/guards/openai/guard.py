@@ -30,6 +30,7 @@ from proguard_core.policy.prompts.released import warning
 log = logging.getLogger(__name__)
 
 MOST_ENCODERS = 4
+_SERVED_DIGITS = 12
 
 
 class OpenAIGuard:
@@ -171,11 +172,11 @@ class OpenAIGuard:
             return
         folder = self._settings.server_adapters or adapter.path.absolute().parent
         async with server.loading:
-            await self._running().load_adapter(server.url, adapter.name, str(folder / adapter.name))
+            await self._running().load_adapter(server.url, served_name(adapter), str(folder / adapter.name))
 
     def _body(self, question: Question[str]) -> bytes:
         adapter = self._revisions.adapter(question.revision)
-        return messages.body(self._settings.model if adapter is None else adapter.name, question, self._more())
+        return messages.body(self._settings.model if adapter is None else served_name(adapter), question, self._more())
 
     def _more(self) -> dict[str, Any]:
         """Further fields of each request; benchmarks have some."""
@@ -236,3 +237,11 @@ class OpenAIGuard:
         if self._client is None:
             raise GuardDied("the openai guard is not started")
         return self._client
+
+
+def served_name(adapter: Adapter) -> str:
+    """What servers know an adapter by, its digest included.
+
+    A server outlives its workers, and with it what it once loaded under a name, whatever lies in that folder now.
+    """
+    return f"{adapter.name}-{adapter.digest[:_SERVED_DIGITS]}"

@@ -60,7 +60,7 @@ def test_a_server_killed_and_started_again_loses_nothing_and_makes_nothing_safe(
         assert len(stream.found().verdicts) == before < 3 * _THIRD
         server.wait_ready()
         found = stream.answers(3 * _THIRD, _TIMEOUT_S)
-        assert server.log_file.read_text().count(f"Loaded new LoRA adapter: name '{adapters.name}'") == 2
+        assert server.log_file.read_text().count(f"Loaded new LoRA adapter: name '{adapters.name}-") == 2
         assert worker.terminate() == 0
     assert found.dead_letters == []
     outcomes = Counter((verdict["outcome"], verdict["reason"]) for verdict in found.verdicts)

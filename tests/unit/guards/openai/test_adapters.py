@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from proguard_core.guards.adapters import Revisions
 from proguard_core.guards.openai import create
+from proguard_core.guards.openai.guard import served_name
 from proguard_core.guards.protocol import GuardError, GuardRequest
 from tests.support.openai_server import OpenAIServer
 from tests.unit.guards.openai.engine import MODEL, POLICY, options, outcomes, started, texts
@@ -21,6 +23,13 @@ def adapters(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def served(adapters: Path, name: str) -> str:
+    """What servers know an adapter by now."""
+    adapter = Revisions((), adapters).find(name)
+    assert adapter is not None
+    return served_name(adapter)
+
+
 def _asked(server: OpenAIServer) -> list[str]:
     """Names of models that posts were asked of."""
     return [seen.body["model"] for seen in server.script.posts]
@@ -31,7 +40,7 @@ async def test_a_swap_loads_on_every_server_and_the_next_question_asks_for_it(ad
         async with started(one, two, adapters=str(adapters)) as guard:
             base = guard.revision
             await guard.swap("first")
-            assert one.script.adapters == two.script.adapters == {"first": str(adapters / "first")}
+            assert one.script.adapters == two.script.adapters == {served(adapters, "first"): str(adapters / "first")}
             assert guard.revision.startswith("first-")
             judgements = await guard.judge(texts(4))
             assert {judgement.revision for judgement in judgements} == {guard.revision}
@@ -39,7 +48,7 @@ async def test_a_swap_loads_on_every_server_and_the_next_question_asks_for_it(ad
             assert guard.revision == base
             (judgement,) = await guard.judge(texts(1))
             assert judgement.revision == base
-    assert sorted(_asked(one) + _asked(two)) == ["first"] * 4 + [MODEL]
+    assert sorted(_asked(one) + _asked(two)) == [served(adapters, "first")] * 4 + [MODEL]
 
 
 async def test_what_is_under_way_ends_on_the_one_before(adapters: Path) -> None:
@@ -54,14 +63,14 @@ async def test_what_is_under_way_ends_on_the_one_before(adapters: Path) -> None:
             assert {judgement.revision for judgement in await judging} == {before}
             (wanted,) = await guard.judge([GuardRequest("a post that came in before", revision=before)])
             assert wanted.revision == before
-    assert sorted(_asked(server)) == ["first", *[MODEL] * 4]
+    assert sorted(_asked(server)) == [served(adapters, "first"), *[MODEL] * 4]
 
 
 async def test_servers_may_see_the_folder_elsewhere(adapters: Path) -> None:
     with OpenAIServer() as server:
         async with started(server, adapters=str(adapters), server_adapters="/models/adapters") as guard:
             await guard.swap("second")
-    assert server.script.adapters == {"second": "/models/adapters/second"}
+    assert server.script.adapters == {served(adapters, "second"): "/models/adapters/second"}
 
 
 async def test_one_is_in_force_from_the_start_and_is_part_of_the_revision(adapters: Path) -> None:
@@ -69,10 +78,10 @@ async def test_one_is_in_force_from_the_start_and_is_part_of_the_revision(adapte
         async with started(server, adapters=str(adapters)) as plain, started(server, adapters=str(adapters)) as other:
             await other.swap("first")
             async with started(server, adapters=str(adapters), adapter="first") as guard:
-                assert server.script.adapters.keys() == {"first"}
+                assert server.script.adapters.keys() == {served(adapters, "first")}
                 assert guard.revision == other.revision != plain.revision
                 await guard.judge(texts(1))
-    assert _asked(server) == ["first"]
+    assert _asked(server) == [served(adapters, "first")]
 
 
 async def test_a_server_that_was_started_again_loads_it_before_it_is_asked(adapters: Path) -> None:
@@ -84,9 +93,23 @@ async def test_a_server_that_was_started_again_loads_it_before_it_is_asked(adapt
             server.start()
             assert server.script.adapters == {}
             judgements = await guard.judge(texts(5))
-            assert server.script.adapters.keys() == {"first"}
+            assert server.script.adapters.keys() == {served(adapters, "first")}
     assert len(outcomes(judgements)) == 5
     assert {judgement.revision for judgement in judgements} == {guard.revision}
+
+
+async def test_what_a_server_loaded_under_a_name_before_this_worker_came_is_not_taken_for_other_weights(
+    adapters: Path,
+) -> None:
+    with OpenAIServer() as server:
+        async with started(server, adapters=str(adapters), adapter="first") as guard:
+            before, revision = served(adapters, "first"), guard.revision
+        (adapters / "first" / "adapter_model.safetensors").write_bytes(b"other weights")
+        async with started(server, adapters=str(adapters), adapter="first") as guard:
+            assert guard.revision != revision
+            await guard.judge(texts(1))
+        assert _asked(server) == [served(adapters, "first")] != [before]
+        assert server.script.adapters.keys() == {before, served(adapters, "first")}
 
 
 async def test_a_server_that_was_down_during_the_swap_is_not_asked_without_it(adapters: Path) -> None:
@@ -101,15 +124,15 @@ async def test_a_server_that_was_down_during_the_swap_is_not_asked_without_it(ad
                 while not two.script.posts:
                     await guard.judge(texts(2))
                     await asyncio.sleep(0.1)
-            assert two.script.adapters.keys() == {"first"}
-    assert set(_asked(two)) == {"first"}
+            assert two.script.adapters.keys() == {served(adapters, "first")}
+    assert set(_asked(two)) == {served(adapters, "first")}
 
 
 async def test_a_server_that_refuses_keeps_the_old_one_everywhere(adapters: Path) -> None:
-    with OpenAIServer() as one, OpenAIServer(refused_adapter="first") as two:
+    with OpenAIServer() as one, OpenAIServer(refused_adapter=served(adapters, "first")) as two:
         async with started(one, two, adapters=str(adapters)) as guard:
             before = guard.revision
-            with pytest.raises(GuardError, match=r"refuses the adapter 'first' .*No adapter found"):
+            with pytest.raises(GuardError, match=r"refuses the adapter 'first-\w+' .*No adapter found"):
                 await guard.swap("first")
             assert guard.revision == before
             judgements = await guard.judge(texts(6))
