@@ -5,6 +5,7 @@ is never used for other weights: engines keep what they computed under a name (v
 """
 
 import hashlib
+import itertools
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ class Revisions:
         self._folder = folder
         self._base = revision_of(*parts)
         self._digests: dict[str, Adapter] = {}
+        self._numbers = itertools.count(1)
+        self._used: set[str] = set()
         self._kept: OrderedDict[str, Adapter | None] = OrderedDict({self._base: None})
 
     @property
@@ -95,7 +98,7 @@ class Revisions:
             if seen.digest != digest:
                 raise GuardError(f"the adapter {name!r} changed after it was loaded: other weights need another name")
             return seen
-        adapter = Adapter(name, path, digest, len(self._digests) + 1)
+        adapter = Adapter(name, path, digest, next(self._numbers))
         self._digests[name] = adapter
         return adapter
 
@@ -108,6 +111,8 @@ class Revisions:
     def use(self, adapter: Adapter | None) -> list[Adapter]:
         """Put it in force from the next request on. Returns the adapters that nothing asks for any more."""
         revision = self.revision(adapter)
+        if adapter is not None:
+            self._used.add(adapter.name)
         self._kept[revision] = adapter
         self._kept.move_to_end(revision)
         dropped: list[Adapter] = []
@@ -116,6 +121,14 @@ class Revisions:
             if old is not None:
                 dropped.append(old)
         return dropped
+
+    def forget(self, adapter: Adapter) -> None:
+        """It could not be loaded: a folder that was still being written may be whole the next time it is looked at.
+
+        One that was ever in force stays known: answers were given under its name.
+        """
+        if adapter.name not in self._used:
+            self._digests.pop(adapter.name, None)
 
     def drop_others(self) -> None:
         """Forget all but the one in force: what was under way is judged by it."""

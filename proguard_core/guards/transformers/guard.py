@@ -126,7 +126,11 @@ class TransformersGuard:
                 raise GuardDied("the transformers guard is not started")
             adapter = await asyncio.to_thread(self._revisions.find, revision)
             if adapter is not None:
-                await self._load(line, model, adapter)
+                try:
+                    await self._load(line, model, adapter)
+                except GuardError:
+                    self._revisions.forget(adapter)
+                    raise
             await self._warm_up(line, adapter)
             for old in self._revisions.use(adapter):
                 await line.run(lambda old=old: model.drop(old))  # type: ignore[misc]

@@ -131,7 +131,11 @@ class VLLMGuard:
                 raise GuardDied("the vllm guard is not started")
             adapter = await asyncio.to_thread(self._revisions.find, revision)
             if adapter is not None:
-                await self._load(engine, adapter)
+                try:
+                    await self._load(engine, adapter)
+                except GuardError:
+                    self._revisions.forget(adapter)
+                    raise
             try:
                 await self._warm_up(engine, adapter)
             except (Refused, TimeoutError) as error:

@@ -82,6 +82,25 @@ def test_a_name_is_not_used_for_other_weights(tmp_path: Path) -> None:
     assert swap(revisions, "first") == first
 
 
+def test_one_that_could_not_be_loaded_may_come_back_whole_and_has_another_number(tmp_path: Path) -> None:
+    revisions = Revisions(PARTS, tmp_path)
+    for name in ("first", "second"):
+        write(tmp_path, name)
+    swap(revisions, "first")
+    half = revisions.find("second")
+    assert half is not None
+    revisions.forget(half)
+    write(tmp_path, "second", b"all of the weights")
+    whole = revisions.find("second")
+    assert whole is not None
+    assert whole.digest != half.digest
+    assert len({revisions.kept[-1].number, half.number, whole.number}) == 3
+    revisions.forget(revisions.kept[-1])  # in force: its name stays its own
+    write(tmp_path, "first", b"other weights")
+    with pytest.raises(GuardError, match="another name"):
+        revisions.find("first")
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "../first", "first/", "a b", "-x", "x" * 101, "no-such"])
 def test_what_is_no_name_of_an_adapter_is_refused(tmp_path: Path, name: str) -> None:
     write(tmp_path, "first")

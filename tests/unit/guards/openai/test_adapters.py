@@ -140,6 +140,18 @@ async def test_a_server_that_refuses_keeps_the_old_one_everywhere(adapters: Path
     assert set(_asked(one) + _asked(two)) == {MODEL}
 
 
+async def test_one_that_was_still_being_written_is_served_once_it_is_whole(adapters: Path) -> None:
+    with OpenAIServer(refused_adapter=served(adapters, "first")) as server:
+        async with started(server, adapters=str(adapters)) as guard:
+            with pytest.raises(GuardError, match="refuses the adapter"):
+                await guard.swap("first")
+            (adapters / "first" / "adapter_model.safetensors").write_bytes(b"all of the weights")
+            await guard.swap("first")
+            (judgement,) = await guard.judge(texts(1))
+        assert judgement.revision == guard.revision
+        assert _asked(server) == [served(adapters, "first")]
+
+
 async def test_no_server_there_changes_nothing(adapters: Path) -> None:
     with OpenAIServer() as server:
         async with started(server, adapters=str(adapters)) as guard:
