@@ -20,6 +20,9 @@ class Runnable(Protocol):
 
     def submit(self, works: Sequence[Work]) -> None: ...
 
+    @property
+    def fetching(self) -> int: ...
+
     async def close(self) -> None: ...
 
 
@@ -74,6 +77,11 @@ class JudgingThread:
                 done += self._done.get_nowait()
             except queue.Empty:
                 return done
+
+    @property
+    def fetching(self) -> int:
+        """Posts that wait for their pictures."""
+        return 0 if self._pipeline is None else self._pipeline.fetching
 
     def close(self) -> None:
         """Cancel what is under way and end the thread."""

@@ -147,6 +147,11 @@ class Pipeline:
         """Questions that wait for a batch; a suspect counts as one."""
         return len(self._batcher) + len(self._alone)
 
+    @property
+    def fetching(self) -> int:
+        """Posts that wait for their pictures."""
+        return len(self._fetching)
+
     async def close(self) -> None:
         """Cancel what is still running and let go of pictures and guard."""
         self._closed = True

@@ -48,6 +48,11 @@ class Judging(Protocol):
         """What is done since the last call; raises if the pipeline broke."""
         ...
 
+    @property
+    def fetching(self) -> int:
+        """Posts that wait for their pictures."""
+        ...
+
 
 class Stream:
     """Owns the partitions. Also the listener of the source's rebalances, which run inside poll()."""
@@ -116,17 +121,22 @@ class Stream:
             self.group.tick(self._tracks.values())
 
     def _poll(self, source: Records) -> list[Message]:
-        unanswered = sum(track.unanswered for track in self._tracks.values())
+        unanswered = held = 0
+        for track in self._tracks.values():
+            unanswered += track.unanswered
+            held += track.held_posts
         began = self._clock()
-        if unanswered >= self._enough:
+        if unanswered - self._judging.fetching >= self._enough:
             # The judging thread has its hands full: leave it Python's lock. One record is asked for all the same, since
             # this serves rebalances; pausing would throw prefetched records away, to be fetched again and again. Posts
-            # that are answered and wait for the head of their partition are no work: backpressure alone bounds those.
+            # that wait for S3, or are answered and wait for the head of their partition, are no work: backpressure
+            # alone bounds those, so that text flows beside an S3 that is down.
             time.sleep(_FULL_S if self._clock() - self._answered_at < _QUIET_S else SLICE_S)
             messages = source.poll(1, 0)
         else:
             busy = unanswered or self._publisher.unconfirmed
-            messages = source.poll(_POLL_RECORDS, _BUSY_POLL_S if busy else SLICE_S)
+            room = max(1, self._settings.kafka.max_posts - held)  # one in any case: this serves rebalances
+            messages = source.poll(min(_POLL_RECORDS, room), _BUSY_POLL_S if busy else SLICE_S)
         if messages:
             self._telemetry.consumed += len(messages)
             self._telemetry.poll_duration(self._clock() - began)
@@ -260,7 +270,8 @@ class Stream:
         if record.headers and self._telemetry.tracer is not None:
             self._telemetry.tracer.refused(record.pairs, slot.coordinates, received, why.reason.value)
         outcome = self._writer.dead_letter(slot.coordinates, record.key, record.value, record.headers, why)
-        outcome.failure = slot.coordinates not in self._skip  # the operator knows of it: no news for the breaker
+        if slot.coordinates in self._skip:
+            outcome.failure = False  # the operator knows of it: no news for the breaker
         return outcome
 
     def _collect(self) -> None:

@@ -93,3 +93,8 @@ class WithoutErased:
         """See Judging."""
         done, self._done = self._done, []
         return self._judging.collect() + done
+
+    @property
+    def fetching(self) -> int:
+        """See Judging."""
+        return self._judging.fetching

@@ -53,19 +53,23 @@ class Endless:
         self.partitions = [TopicPartition(TOPIC, number) for number in range(partitions)]
         self.asked: list[int] = []
         self._next = [0] * partitions
+        self._paused: set[int] = set()
 
     def poll(self, count: int, timeout_s: float) -> list[Message]:
         self.asked.append(count)
         records = []
-        for number in range(count):
-            partition = number % len(self._next)
+        flowing = [partition for partition in range(len(self._next)) if partition not in self._paused]
+        for number in range(count if flowing else 0):
+            partition = flowing[number % len(flowing)]
             records.append(cast(Message, Record(partition, self._next[partition])))
             self._next[partition] += 1
         return records
 
-    def pause(self, partitions: Sequence[TopicPartition]) -> None: ...
+    def pause(self, partitions: Sequence[TopicPartition]) -> None:
+        self._paused |= {each.partition for each in partitions}
 
-    def resume(self, partitions: Sequence[TopicPartition]) -> None: ...
+    def resume(self, partitions: Sequence[TopicPartition]) -> None:
+        self._paused -= {each.partition for each in partitions}
 
     def close(self) -> None: ...
 
@@ -86,8 +90,30 @@ class Guard:
         done, self._done = self._done, []
         return done
 
+    @property
+    def fetching(self) -> int:
+        return 0
 
-def stream(guard: Guard, source: Endless) -> Stream:
+
+class WithoutS3(Guard):
+    """The posts of one partition have pictures that do not come."""
+
+    def __init__(self, partition: int) -> None:
+        super().__init__(set())
+        self._partition = partition
+        self._fetching = 0
+
+    def submit(self, works: Sequence[Work]) -> None:
+        others = [work for work in works if work.source[1] != self._partition]
+        self._fetching += len(works) - len(others)
+        super().submit(others)
+
+    @property
+    def fetching(self) -> int:
+        return self._fetching
+
+
+def stream(guard: Guard, source: Endless, **kafka: int) -> Stream:
     class Forgetful:
         unconfirmed = 0
 
@@ -95,7 +121,8 @@ def stream(guard: Guard, source: Endless) -> Stream:
 
         def step(self, *, commit_now: bool = False) -> None: ...
 
-    made = Stream(load(None, {}), cast(Publisher, Forgetful()), guard, cast(OutcomeWriter, None), Progress(3600))
+    settings = load(None, {"kafka": kafka})
+    made = Stream(settings, cast(Publisher, Forgetful()), guard, cast(OutcomeWriter, None), Progress(3600))
     made.assigned(source.partitions)
     return made
 
@@ -118,3 +145,22 @@ def test_a_post_that_waits_holds_up_what_is_behind_it_and_nothing_else() -> None
         made.turn(source)
         assert time.monotonic() - began < 20
     assert set(source.asked) == {500}
+
+
+def test_posts_that_wait_for_pictures_hold_up_their_partition_and_not_the_text_of_others() -> None:
+    source = Endless(2)
+    made = stream(WithoutS3(0), source)
+    for _ in range(20):
+        made.turn(source)
+    assert [track.unanswered for track in made.tracks] == [5000, 0]
+    assert set(source.asked) == {500}
+
+
+def test_no_more_than_the_cap_is_held_from_the_first_poll_on() -> None:
+    """A single poll may bring 500 records."""
+    source = Endless(4)
+    made = stream(Guard(None), source, max_posts=48)
+    for _ in range(10):
+        made.turn(source)
+        assert sum(track.held_posts for track in made.tracks) <= 48
+    assert source.asked[0] == 48

@@ -50,6 +50,10 @@ class Judging:
     def collect(self) -> list[tuple[object, Outcome]]:
         return [(token, OUTCOME) for token in self.asked]
 
+    @property
+    def fetching(self) -> int:
+        return 0
+
 
 def work(token: str, offset: int) -> Work:
     source = ("posts", 0, offset)
