@@ -189,7 +189,20 @@ class Fetcher:
         return FetchedImage(decoded.pictures, decoded.frames, None)
 
     async def _decoded(self, data: bytes) -> DecodedImage:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, decode, data, self._limits, self._room)
+        """A thread cannot be cancelled: what is being decoded is waited for, so that it stays noted meanwhile."""
+        decoding = self._threads.submit(decode, data, self._limits, self._room)
+        done = asyncio.wrap_future(decoding)
+        cancelled = False
+        while not done.done():
+            try:
+                await asyncio.wait((done,))
+            except asyncio.CancelledError:
+                cancelled = True
+                decoding.cancel()  # while it still waits for a thread
+        if cancelled and not done.cancelled():
+            done.exception()  # nobody wants it; asyncio would complain that nobody looked
+            raise asyncio.CancelledError
+        return done.result()
 
     async def _patiently(self, reference: ImageReference, on_size: Callable[[int], None]) -> bytes:
         """The object, through errors that pass. Raises ObjectRefused, also when only this object keeps failing."""
