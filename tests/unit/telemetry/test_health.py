@@ -1,6 +1,7 @@
 """Probes and the stuck detector, on a clock of their own."""
 
 import logging
+import threading
 
 import pytest
 
@@ -93,3 +94,18 @@ def test_stacks_name_code_only() -> None:
     secret = "content of a post"
     assert secret not in stacks()
     assert "test_health.py" in stacks()
+
+
+def test_the_oldest_thread_is_never_left_out() -> None:
+    """The stream's loop runs on the main thread; a host with many cores has as many threads that decode."""
+    ended = threading.Event()
+    others = [threading.Thread(target=ended.wait, name=f"decode_{number}") for number in range(150)]
+    for other in others:
+        other.start()
+    said = stacks()
+    ended.set()
+    for other in others:
+        other.join()
+    assert said.startswith("Thread MainThread")
+    assert "in test_the_oldest_thread_is_never_left_out" in said
+    assert "Thread decode_149" in said
