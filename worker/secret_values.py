@@ -5,6 +5,7 @@ import re
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from worker.errors import ConfigurationError
 
@@ -15,7 +16,7 @@ _SECRET_PARTS = ("password", "secret", "token", "jaas", "passphrase")
 # Not settings of ours, but keys all the same.
 _CREDENTIALS_IN_URL = re.compile(r"(?i)([a-z][a-z0-9+.\-]*://[^/\s:@]*:)[^/\s@]+@")
 _SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENAI_API_KEY")
-_HEADER_VARIABLES = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
+_HEADER_VARIABLES = tuple(f"OTEL_EXPORTER_OTLP_{kind}HEADERS" for kind in ("", "TRACES_", "METRICS_"))
 
 
 def is_secret(key: str) -> bool:
@@ -57,7 +58,9 @@ def values_of_environment() -> Iterator[str]:
     """Secrets that are in the environment by other names than ours: keys of S3 and guard servers, headers for OTLP."""
     yield from (os.environ[name] for name in _SECRET_VARIABLES if os.environ.get(name))
     for name in _HEADER_VARIABLES:
-        yield from (header.partition("=")[2].strip() for header in os.environ.get(name, "").split(","))
+        for header in os.environ.get(name, "").split(","):
+            value = header.partition("=")[2].strip()
+            yield from (value, unquote(value))  # as it stands there, and as it is sent
 
 
 def directory(sections: Container[str]) -> Path | None:
