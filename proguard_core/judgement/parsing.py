@@ -9,6 +9,7 @@ from proguard_core.judgement.answers import Answer, read_answer
 from proguard_core.judgement.categories import is_none, read_category
 from proguard_core.policy.policy import Policy
 from proguard_core.policy.prompts.contract import PromptKind
+from proguard_core.policy.taxonomy import name_key
 from schemas.common import Outcome, Reason
 from schemas.verdict import MAX_RATIONALE_CHARACTERS
 
@@ -43,7 +44,7 @@ def parse(text: str, kind: PromptKind, policy: Policy, *, has_response: bool, tr
     outcome = Outcome.UNDETERMINED
     if Outcome.UNSAFE in labels:
         outcome = Outcome.UNSAFE
-    elif all(label is Outcome.SAFE for label in labels) and _is_clear(answer, category, truncated):
+    elif all(label is Outcome.SAFE for label in labels) and _is_clear(answer, category, policy, truncated):
         outcome = Outcome.SAFE
     reason = Reason.UNPARSEABLE if outcome is Outcome.UNDETERMINED else None
     return Judgement(outcome, reason, request, response, category, _cut(answer.rationale))
@@ -73,7 +74,7 @@ def _category(answer: Answer, kind: PromptKind, policy: Policy, truncated: bool)
     return read_category(values, kind, policy)
 
 
-def _is_clear(answer: Answer, category: Category, truncated: bool) -> bool:
+def _is_clear(answer: Answer, category: Category, policy: Policy, truncated: bool) -> bool:
     """Whether nothing in the answer speaks against safe."""
     named = answer.values.get("category", {})
     return (
@@ -85,6 +86,7 @@ def _is_clear(answer: Answer, category: Category, truncated: bool) -> bool:
         and (not truncated or (answer.tagged and answer.closed and answer.reasoned))
         and not _UNSAFE.search(answer.leftover)
         and not _CODE.search(answer.leftover)
+        and not any(name_key(line.strip(_MARKS)) in policy.codes_by_name for line in answer.leftover.split("\n"))
     )
 
 

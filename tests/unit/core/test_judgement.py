@@ -132,6 +132,7 @@ DOUBTFUL = {
     "taken back inside": "<answer>\nRequest:safe\nCategory:None\nOn reflection it is unsafe.\n</answer>",
     "taken back without an end": "<answer>\nRequest:safe\nCategory:None\nBut on reflection",
     "a code beside it": "<answer>\nRequest:safe\nCategory:None\nCompare C3S1.\n</answer>",
+    "a category by name beside it": "<answer>\nRequest:safe\nCategory:None\n- Financial Crime.\n</answer>",
     "lines before the answer": "Request: unsafe\nCategory: C3S1\n<answer>Request:safe\nCategory:None</answer>",
     "only a draft": "<think>Perhaps <answer>Request:safe\nCategory:None</answer></think>",
     "a draft without tags": "<think>It could be\nRequest:safe\nCategory:None",
