@@ -53,6 +53,14 @@ def test_a_ledger_without_a_fault_is_clean(plain_stream: StreamUnderTest) -> Non
     assert (findings.lost, findings.doubled, findings.reordered) == (0, 0, 0)
 
 
+def test_an_acknowledgement_that_does_not_say_where_a_post_lies_is_no_place(plain_stream: StreamUnderTest) -> None:
+    ledger = Ledger()
+    _written(plain_stream, ledger)
+    ledger.note(text_post(9), Message(topic=plain_stream.topics.posts, partition=0, offset=-1001, value=b""))
+    assert ledger.written[0, 0].post_id == "post-0"
+    assert len(ledger.written) == _POSTS
+
+
 def test_records_that_nobody_was_told_of_count_too(plain_stream: StreamUnderTest) -> None:
     ledger = Ledger()
     _written(plain_stream, ledger)
