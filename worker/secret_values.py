@@ -13,6 +13,8 @@ DIRECTORY_VARIABLE = "PROGUARD_SECRETS_DIR"
 
 _MASK = "********"
 _SECRET_PARTS = ("password", "secret", "token", "jaas", "passphrase")
+# A setting that names the variable of the environment in which a guard server's key is.
+_NAMES_A_VARIABLE = "key_variable"
 # Not settings of ours, but keys all the same.
 _CREDENTIALS_IN_URL = re.compile(r"(?i)([a-z][a-z0-9+.\-]*://[^/\s:@]*:)[^/\s@]+@")
 _SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENAI_API_KEY")
@@ -46,10 +48,12 @@ def without_credentials(text: str) -> str:
 
 
 def values_of(config: Mapping[str, Any]) -> Iterator[str]:
-    """The texts of all secret settings, in tables within too."""
+    """The texts of all secret settings, in tables within too, and of the variables that settings name as secret."""
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield from values_of(value)
+        elif key == _NAMES_A_VARIABLE and isinstance(value, str):
+            yield os.environ.get(value, "").strip()
         elif isinstance(value, str) and value and is_secret(key):
             yield value
 

@@ -106,9 +106,10 @@ def test_known_secrets_are_left_out_of_lines_and_tracebacks(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "aws-key-of-a-test")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer-of-a-test")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "authorization=Basic%20of-a-test")
-    load()
+    monkeypatch.setenv("KEY_OF_THE_SECOND", "sk-of-a-test ")
+    load(None, {"guard": {"settings": {"shadow": {"settings": {"key_variable": "KEY_OF_THE_SECOND"}}}}})
     logs.set_up("DEBUG", form)
-    known = (PASSWORD, "aws-key-of-a-test", "Bearer-of-a-test", "Basic%20of-a-test", "Basic of-a-test")
+    known = [PASSWORD, "aws-key-of-a-test", "Bearer-of-a-test", "Basic%20of-a-test", "Basic of-a-test", "sk-of-a-test"]
     for secret in known:
         try:
             raise RuntimeError(f"no way with {secret}")
