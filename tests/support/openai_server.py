@@ -25,6 +25,8 @@ _NOVEL = re.compile(r"novel.([a-z ]+)")
 # The prompt may have replaced the colon.
 _TROUBLE = re.compile(r"server.([a-z_]+)")
 _CANARY = "The bakery opens"
+# For threads that are busy saying nothing.
+_BREAK_S = 0.5
 Trouble = Callable[["_Handler", "Seen | None"], None]
 
 
@@ -136,8 +138,12 @@ class _Server(ThreadingHTTPServer):
         super().__init__(*arguments)
 
     def break_connections(self) -> None:
+        """Their threads close them; until then a client could not know, and would send its next question on one."""
         for connection in list(self.connections):
             _reset(connection)
+        until = time.monotonic() + _BREAK_S
+        while self.connections and time.monotonic() < until:
+            time.sleep(0.002)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that go away are what these tests are about."""
@@ -153,8 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.connections.add(self.connection)
 
     def finish(self) -> None:
-        self.server.connections.discard(self.connection)
         super().finish()
+        self.server.connections.discard(self.connection)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet."""

@@ -79,9 +79,10 @@ class Servers:
         return self._clock() - server.answered_at <= TRUST_S
 
     def answered(self, server: Server) -> None:
-        """It answered a question, so it is used again."""
+        """It answered a question, so it is used again, unless it said meanwhile that it wants to be left alone."""
         server.answered_at = self._clock()
-        self.use(server)
+        if not self._is_busy(server):
+            self.use(server)
 
     def use(self, server: Server) -> None:
         """Use it from now on, until it fails."""

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from proguard_core.guards.openai import servers as module
-from proguard_core.guards.openai.client import Unreachable
+from proguard_core.guards.openai.client import Busy, Unreachable
 from proguard_core.guards.openai.servers import Server, Servers
 from proguard_core.guards.protocol import GuardError, GuardUnavailable
 from schemas.common import Outcome
@@ -152,4 +152,20 @@ async def test_a_canary_question_that_breaks_off_in_another_way_is_asked_again(
         await answered.wait()
         used = [await servers.wait(1.0) for _ in range(2)]
     assert used == servers.all
+    await servers.close()
+
+
+async def test_one_that_asked_for_time_has_it_although_what_was_under_way_is_answered() -> None:
+    now = 0.0
+
+    async def canary(_server: Server) -> None: ...
+
+    servers = Servers(["http://one", "http://two"], canary, lambda: now)
+    busy, other = servers.all
+    servers.leave_out(busy, Busy(429, 20.0))
+    servers.answered(busy)  # a question that was on its way when another one was turned away
+    assert [servers.next() for _ in range(3)] == [other] * 3
+    now = 20.0
+    servers.answered(busy)
+    assert busy in [servers.next() for _ in range(2)]
     await servers.close()
