@@ -1,5 +1,7 @@
 """A real Prometheus scrapes a running worker: the dashboard's queries are answered, and an alert fires for real."""
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,38 @@ from tests.support.pictures import jpeg
 from tests.support.prometheus_server import PrometheusServer, prometheus_program
 from tests.support.s3_server import S3Server
 from tests.support.streams import StreamUnderTest, text_post
+from tests.support.worker_process import WorkerProcess
 from worker.local.child import free_ports
+
+Watched = Callable[..., AbstractContextManager[tuple[WorkerProcess, PrometheusServer]]]
 
 # What a stream that is well never counts, so that Prometheus has nothing to answer.
 _ONLY_IN_TROUBLE = {"proguard_aborts_total", "proguard_recoveries_total"}
+
+
+@pytest.fixture
+def watched(plain_stream: StreamUnderTest, s3: S3Server, bucket: str, tmp_path: Path) -> Watched:
+    """A function of alert rules and settings: a worker that runs, and a Prometheus that scrapes it."""
+    program = prometheus_program("prometheus")
+    if program is None:
+        pytest.skip("no Prometheus here: scripts/install-system-requirements.sh")
+    [port] = free_ports(1)
+    plain_stream.environment = s3.environment
+    where = {"endpoint_url": s3.endpoint_url, "buckets": [bucket]}
+
+    @contextmanager
+    def start(
+        rules: Path, objects: dict[str, Any] | None = None, breaker: dict[str, Any] | None = None
+    ) -> Iterator[tuple[WorkerProcess, PrometheusServer]]:
+        with (
+            plain_stream.worker(
+                objects=where | (objects or {}), telemetry={"port": port}, breaker=breaker or {}
+            ) as worker,
+            PrometheusServer(program, tmp_path / "prometheus", [port], rules) as prometheus,
+        ):
+            yield worker, prometheus
+
+    return start
 
 
 def queries() -> dict[str, str]:
@@ -41,20 +71,13 @@ def send_all_kinds(stream: StreamUnderTest, s3: S3Server, bucket: str, start: in
 
 @pytest.mark.timeout(240)
 def test_dashboard_and_alerts_on_a_real_prometheus(
-    plain_stream: StreamUnderTest, s3: S3Server, bucket: str, tmp_path: Path
+    plain_stream: StreamUnderTest, s3: S3Server, bucket: str, watched: Watched
 ) -> None:
-    program = prometheus_program("prometheus")
-    if program is None:
-        pytest.skip("no Prometheus here: scripts/install-system-requirements.sh")
-    [port] = free_ports(1)
-    plain_stream.environment = s3.environment
-    objects: dict[str, Any] = {"endpoint_url": s3.endpoint_url, "buckets": [bucket], "give_up_s": 0.5}
-    with (
-        plain_stream.worker(objects=objects, telemetry={"port": port}, breaker={"max_run": 30}),
-        PrometheusServer(program, tmp_path / "prometheus", [port], RULES) as prometheus,
-    ):
+    with watched(RULES, objects={"give_up_s": 0.5}, breaker={"max_run": 30}) as (worker, prometheus):
         send_all_kinds(plain_stream, s3, bucket, 0)
         plain_stream.answers(26)
+        # Else both lots may fall between two scrapes, and a counter that never rose has no rate.
+        prometheus.wait(lambda: prometheus.query("sum(proguard_outcomes_total) == 25"), "the first lot")
         send_all_kinds(plain_stream, s3, bucket, 100)
         plain_stream.answers(52)
         prometheus.wait(lambda: prometheus.query("sum(rate(proguard_outcomes_total[20s])) > 0"), "a rate")
@@ -66,30 +89,21 @@ def test_dashboard_and_alerts_on_a_real_prometheus(
         prometheus.wait(lambda: "ProguardBreakerTripped" in prometheus.firing(), "the breaker's alert")
         labels = prometheus.firing()["ProguardBreakerTripped"]
         assert labels["severity"] == "page"
-        assert labels["instance"] == f"127.0.0.1:{port}"
+        assert labels["instance"] == f"127.0.0.1:{worker.settings['telemetry']['port']}"
         assert [each["value"][1] for each in prometheus.query("max(proguard_breaker_tripped)")] == ["1"]
 
 
 @pytest.mark.timeout(240)
 def test_an_outage_of_s3_fires_its_alert_and_a_worker_that_died_too(
-    plain_stream: StreamUnderTest, s3: S3Server, bucket: str, tmp_path: Path
+    plain_stream: StreamUnderTest, s3: S3Server, bucket: str, watched: Watched, tmp_path: Path
 ) -> None:
-    program = prometheus_program("prometheus")
-    if program is None:
-        pytest.skip("no Prometheus here: scripts/install-system-requirements.sh")
-    [port] = free_ports(1)
-    plain_stream.environment = s3.environment
     rules = tmp_path / "rules.yml"
     # The same rules, but nobody waits for minutes here.
     hurried = [
         line.split("for:")[0] + "for: 2s" if "  for: " in line else line for line in RULES.read_text().splitlines()
     ]
     rules.write_text("\n".join(hurried) + "\n")
-    objects = {"endpoint_url": s3.endpoint_url, "buckets": [bucket]}
-    with (
-        plain_stream.worker(objects=objects, telemetry={"port": port}) as worker,
-        PrometheusServer(program, tmp_path / "prometheus", [port], rules) as prometheus,
-    ):
+    with watched(rules) as (worker, prometheus):
         plain_stream.send(text_post(1))
         plain_stream.answers(1)
         s3.stop()
