@@ -114,7 +114,7 @@ def description(
     members = [row for row in members if phrases(row, policy)]
     if not members:
         return None
-    scores, specific, closest = _scores(members, answers, policy, encoder)
+    scores, specific, closest = row_scores(members, answers, policy, encoder)
     seed = intervals.generator(name, guard, split.name, encoder.name)
     return {
         "set": name,
@@ -131,7 +131,7 @@ def description(
     }
 
 
-def _scores(
+def row_scores(
     rows: Sequence[Row], answers: Mapping[str, Answer], policy: Policy, encoder: Encoder
 ) -> tuple[figures.Floats, figures.Floats, figures.Floats]:
     """Score and specific score of each row, 0 to 1, and whether its name is closest to the true category (1 or 0)."""

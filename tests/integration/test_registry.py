@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from proguard_core.training.gate.report import Finding, Report, Status
+from proguard_core.training.promotion import SignatureWantedError, finish_gate, promote, sign
 from proguard_core.training.registry.champions import Champions, LostRaceError
 from proguard_core.training.registry.folder import FolderStore
 from proguard_core.training.registry.lease import Lease, LeaseHeldError
@@ -184,3 +186,16 @@ def test_a_folder_is_a_registry(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "registry"), ObjectSettings())
     assert isinstance(store, FolderStore)
     assert store.address == str(tmp_path / "registry")
+
+
+def test_a_gate_and_a_signature_on_s3(registry: Registry, tmp_path: Path) -> None:
+    champions = Champions(registry)
+    champions.release(trained(registry, tmp_path, "one"), "ops", "shipped")
+    run = trained(registry, tmp_path, "two", "one")
+    report = Report({}, [Finding("modality", "image", Status.NOT_JUDGED, "12 rows, 1500 are needed")])
+    finish_gate(run, report)
+    finish_gate(run, report)
+    with pytest.raises(SignatureWantedError):
+        promote(champions, run)
+    sign(run, "Ada", report=report.digest)
+    assert promote(champions, run).signed_by == ("Ada",)

@@ -167,6 +167,13 @@ class Run:
             os.replace(made, into)
         return record
 
+    def fetch_file(self, step: Step, name: str, path: Path) -> None:
+        """One file of a step. Raises RunError where the step has no such file, DamagedError."""
+        record = self.finished(step)
+        if name not in record.files:
+            raise RunError(f"the {step} step of run {self.record.run} left no {name}")
+        self._fetch_file(record, name, record.files[name], path)
+
     def verify(self, step: Step) -> StepRecord:
         """Read every file of a step once. DamagedError where one is missing or not as recorded."""
         record = self.finished(step)
