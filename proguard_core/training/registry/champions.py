@@ -48,7 +48,7 @@ class Champions:
     """The champion of a registry and its history."""
 
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+        self.registry = registry
         self._store = registry.store
 
     def current(self) -> Current | None:
@@ -76,7 +76,7 @@ class Champions:
         while found and (name := found[-1].previous) is not None:
             key = f"champions/{name}.json"
             try:
-                earlier = self._registry.read(Champion, key)
+                earlier = self.registry.read(Champion, key)
             except Missing:
                 raise DamagedError(f"{key}, which champion {found[-1].number} follows, is missing") from None
             if earlier.name != name or earlier.number >= found[-1].number:
@@ -144,7 +144,7 @@ class Champions:
             raise NothingBeforeError(f"run {target} never was champion")
         if target == current.champion.run:
             raise NothingBeforeError(f"run {target} is champion now")
-        run = self._registry.run(target)
+        run = self.registry.run(target)
         check_base(current.champion.base, run.record.base, target)
         earlier = next(each for each in history if each.run == target)
         made = self._made(run, Cause.ROLLBACK, by, reason, current.champion)
@@ -159,7 +159,7 @@ class Champions:
         """
         if base is not None:
             check_base(base, champion.base, champion.run)
-        run = self._registry.run(champion.run)
+        run = self.registry.run(champion.run)
         if run.finished(Step.TRAIN).digest != champion.train:
             raise DamagedError(f"the training record of {champion.run} is not the one that became champion")
         return run.fetch(Step.TRAIN, into)
@@ -180,7 +180,7 @@ class Champions:
             reason=reason,
             previous=None if previous is None else previous.name,
             token=secrets.token_hex(8),
-            at=self._registry.clock(),
+            at=self.registry.clock(),
         )
 
     def _put(self, champion: Champion, tag: str | None) -> Champion:
