@@ -1,0 +1,1 @@
+"""GRPO without torch: settings, plans, collapse, checkpoints, page, metrics."""
