@@ -26,6 +26,7 @@ FILE = "marks.npz"
 SIMILARITY = 0.8
 _RUN, _PERMUTATIONS, _BANDS, _SEED = 5, 128, 32, 7
 _PICTURE_BYTES, _AUTHOR_BYTES = 32, 8
+_CHUNK = 2000
 # A text that long says by itself what it is about, whatever picture goes with it.
 _TELLING = 64
 _MIXING = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5], np.uint64)
@@ -131,11 +132,13 @@ def signatures(texts: Sequence[str]) -> Words:
     """(n, 128) MinHash of texts in normal form."""
     import rensa
 
-    if not texts:
-        return NOTHING.texts
-    runs = [{text[at : at + _RUN] for at in range(max(1, len(text) - _RUN + 1))} for text in texts]
-    made = rensa.RMinHash.from_token_sets(runs, _PERMUTATIONS, _SEED)
-    return np.array([each.digest() for each in made], np.uint32)
+    made = [NOTHING.texts]
+    for begin in range(0, len(texts), _CHUNK):  # all runs of all texts at once take gigabytes
+        chunk = texts[begin : begin + _CHUNK]
+        runs = [{text[at : at + _RUN] for at in range(max(1, len(text) - _RUN + 1))} for text in chunk]
+        hashed = rensa.RMinHash.from_token_sets(runs, _PERMUTATIONS, _SEED)
+        made.append(np.array([each.digest() for each in hashed], np.uint32))
+    return np.concatenate(made)
 
 
 def author_mark(author: str) -> str:
