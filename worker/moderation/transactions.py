@@ -139,7 +139,7 @@ class TransactionalPublisher:
         self._commit_now = True
         while any(id(slot.track) in wanted for slot in (*self._sent, *self._queue)) and self._clock() < deadline:
             if not self._advance():
-                self._producer.poll(0.001)
+                self._serve()
 
     def drop(self, tracks: Sequence[PartitionTrack]) -> None:
         """See Publisher. A transaction that holds outcomes of a lost partition without its offset must not commit."""
@@ -171,6 +171,13 @@ class TransactionalPublisher:
         except KafkaException as error:
             self._failed(error.args[0])
             return False
+
+    def _serve(self) -> None:
+        """Delivery reports; a fatal error is raised here too."""
+        try:
+            self._producer.poll(0.001)
+        except KafkaException as error:
+            self._failed(error.args[0])
 
     def _start(self) -> bool:
         self._producer.init_transactions(SLICE_S)

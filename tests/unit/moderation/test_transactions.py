@@ -304,6 +304,17 @@ def test_finish_commits_at_once(bench: Bench) -> None:
     assert bench.clock() - before < 0.05
 
 
+def test_finish_outlives_a_producer_that_is_lost_meanwhile(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any call into the client may raise a fatal error, also one that only serves delivery reports."""
+    bench.until(State.IDLE)
+    bench.add(0)
+    bench.producer.room = 0
+    monkeypatch.setattr(bench.producer, "poll", lambda timeout: (_ for _ in ()).throw(FATAL))
+    bench.publisher.finish([bench.track], bench.clock() + 0.5)
+    assert bench.publisher.recoveries == 1
+    bench.assert_all_in(0)
+
+
 def test_finish_keeps_to_its_deadline(bench: Bench) -> None:
     bench.until(State.IDLE)
     bench.add(0)
