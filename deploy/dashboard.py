@@ -49,6 +49,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Panel("Unsafe by category", [rate(table.OUTCOMES, table.CATEGORY, table.MODALITY)], "ops"),
             Panel("Undetermined by reason", [rate(table.UNDETERMINED, table.REASON)], "ops"),
             Panel("Undetermined", [share(table.UNDETERMINED, table.OUTCOMES, "share")], "percentunit"),
+            Panel("Outcomes by language", [rate(table.LANGUAGES, table.LANGUAGE, table.OUTCOME)], "ops"),
             Panel(
                 "Dead letters and erasures",
                 [rate(table.DEAD_LETTERS, table.STAGE, table.REASON), rate(table.ERASURES, legend="erasures")],

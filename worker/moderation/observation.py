@@ -116,6 +116,9 @@ class Observation:
             table.CONSUMED: lambda: [(telemetry.consumed, consumed)],
             table.SENT: lambda: [(count, (_KAFKA, "send", topic)) for topic, count in dict(telemetry.sent).items()],
             table.OUTCOMES: lambda: _summed((key[:4], count) for key, count in dict(telemetry.outcomes).items()),
+            table.LANGUAGES: lambda: _summed(
+                ((key[0], key[5]), count) for key, count in dict(telemetry.outcomes).items()
+            ),
             table.UNDETERMINED: lambda: _summed(
                 ((key[4],), count) for key, count in dict(telemetry.outcomes).items() if key[0] == "undetermined"
             ),

@@ -89,6 +89,7 @@ class OutcomeWriter:
             verdict["action"]._value_,
             verdict["modality"]._value_,
             "" if reason is None else reason._value_,
+            _counted_language(judged.post.language),
         )
         # The key is also a header; counting eight headers a post would cost more than the rest of the bookkeeping.
         weight = len(value) + 2 * len(key) + _HEADERS_BYTES if len(records) == 1 else None
@@ -221,6 +222,13 @@ def _counted_category(category: Category) -> str:
     if category.kind is CategoryKind.KNOWN and category.code is not None:
         return category.code
     return category.kind._value_
+
+
+def _counted_language(stated: str | None) -> str:
+    """What metrics count: no more kinds than matter, whatever posts state."""
+    if not stated:
+        return "unstated"
+    return "en" if stated.lower().replace("_", "-").partition("-")[0] == "en" else "other"
 
 
 def _with_post(risk: dict[str, Any], post: Post, *, truncated: bool) -> bytes:

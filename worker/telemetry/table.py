@@ -62,6 +62,7 @@ OUTCOME = "proguard.outcome"
 CATEGORY = "proguard.category"
 ACTION = "proguard.action"
 MODALITY = "proguard.modality"
+LANGUAGE = "proguard.language"
 REASON = "proguard.reason"
 STAGE = "proguard.stage"
 DEPENDENCY = "proguard.dependency"
@@ -86,6 +87,7 @@ ATTRIBUTES: dict[str, str] = {
     CATEGORY: "The policy's code where the risk is known, else `none`, `novel` or `hallucinated`.",
     ACTION: "What the policy asks for: `allow`, `review`, `remove` or `escalate`.",
     MODALITY: "`text`, `text-image` or `image`.",
+    LANGUAGE: "By the post's own `language`: `en` (with any region), `other`, or `unstated`.",
     REASON: "The closed enumerations of docs/records.md.",
     STAGE: "Where a record turned out to be no post: `decode`, `validate`, `erase`.",
     DEPENDENCY: "`guard`, or `s3://` and the bucket.",
@@ -128,6 +130,11 @@ OPERATION_DURATION = Metric(
 OUTCOMES = Metric(
     "proguard.outcomes", _COUNTER, "{post}", (OUTCOME, CATEGORY, ACTION, MODALITY),
     "Posts whose verdict is committed.",
+)  # fmt: skip
+LANGUAGES = Metric(
+    "proguard.languages", _COUNTER, "{post}", (OUTCOME, LANGUAGE),
+    "Posts whose verdict is committed, by the language that they state. The embedded guard knows English only, and "
+    "ProGuard's model cards promise no other: where `other` has another share of `unsafe` than `en`, look at both.",
 )  # fmt: skip
 UNDETERMINED = Metric(
     "proguard.undetermined", _COUNTER, "{post}", (REASON,), "Posts whose committed verdict is undetermined, and why."

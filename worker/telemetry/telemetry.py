@@ -14,8 +14,8 @@ from worker.telemetry.recorder import Recorder
 if TYPE_CHECKING:
     from worker.telemetry.spans import Tracer
 
-# Outcome, category, action, modality, and the reason where the outcome is undetermined.
-Tally = tuple[str, str, str, str, str]
+# Outcome, category, action, modality, the reason where the outcome is undetermined, and what language the post states.
+Tally = tuple[str, str, str, str, str, str]
 
 
 class Telemetry:

@@ -205,3 +205,23 @@ def test_law_9_an_erasure_reaches_every_topic_that_holds_content() -> None:
         (topic, b"p1", None) for topic in (TOPICS.verdicts, TOPICS.risks, TOPICS.retraining)
     ]
     assert not outcome.failure
+
+
+@pytest.mark.parametrize(
+    ("stated", "counted"),
+    [
+        (None, "unstated"),
+        ("", "unstated"),
+        ("en", "en"),
+        ("EN-gb", "en"),
+        ("en_US", "en"),
+        ("enm", "other"),
+        ("de", "other"),
+    ],
+)
+def test_languages_are_counted_by_what_the_post_states_and_in_three_kinds(stated: str | None, counted: str) -> None:
+    outcome = writer().judged(
+        SOURCE, None, judged(Assessment(Outcome.SAFE), Post(post_id="p", text="x", language=stated))
+    )
+    assert outcome.tally is not None
+    assert outcome.tally[-1] == counted

@@ -77,9 +77,9 @@ def test_histograms_are_counted_right(observation: Observation, exporters: Expor
 
 def test_outcomes_are_split_and_undetermined_ones_by_reason(observation: Observation, exporters: Exporters) -> None:
     outcomes = observation.telemetry.outcomes
-    outcomes["unsafe", "C3S1", "remove", "text", ""] += 2
-    outcomes["unsafe", "C3S1", "remove", "text", "truncated"] += 1
-    outcomes["undetermined", "none", "review", "image", "image_missing"] += 4
+    outcomes["unsafe", "C3S1", "remove", "text", "", "en"] += 2
+    outcomes["unsafe", "C3S1", "remove", "text", "truncated", "other"] += 1
+    outcomes["undetermined", "none", "review", "image", "image_missing", "other"] += 4
     found = samples(exporters)
     unsafe = [
         value for (name, labels), value in found.items() if name == "proguard_outcomes_total" and "C3S1" in labels
@@ -88,6 +88,12 @@ def test_outcomes_are_split_and_undetermined_ones_by_reason(observation: Observa
     assert {labels: value for (name, labels), value in found.items() if name == "proguard_undetermined_total"} == {
         ("image_missing",): 4
     }
+    languages = {labels: value for (name, labels), value in found.items() if name == "proguard_languages_total"}
+    assert sorted((sorted(labels), value) for labels, value in languages.items()) == [
+        (["en", "unsafe"], 2),
+        (["other", "undetermined"], 4),
+        (["other", "unsafe"], 1),
+    ]
 
 
 def test_without_an_endpoint_there_are_no_spans(observation: Observation, exporters: Exporters) -> None:
