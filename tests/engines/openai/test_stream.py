@@ -16,7 +16,7 @@ from tests.support.topics import TopicNames
 from tests.support.verdicts import Found
 from tests.support.vllm_server import SERVED_NAME, VllmServer
 
-_THIRD = 100
+_THIRD = 167
 _TIMEOUT_S = 900
 _PATIENT = {"request_timeout_s": 120.0}
 
