@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import re
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,11 +41,13 @@ class Revisions:
     """Which revisions a guard knows: its base model and the adapters that were admitted. One event loop uses it.
 
     parts: everything that an answer depends on beside the adapter. folder: where adapters lie, None: no adapters.
+    files: what an adapter consists of, in the order in which its digest takes them.
     """
 
-    def __init__(self, parts: tuple[str, ...], folder: Path | None) -> None:
+    def __init__(self, parts: tuple[str, ...], folder: Path | None, files: tuple[str, ...] = _FILES) -> None:
         self._parts = parts
         self._folder = folder
+        self._files = files
         self._base = revision_of(*parts)
         self._digests: dict[str, Adapter] = {}
         self._numbers = itertools.count(1)
@@ -91,7 +94,7 @@ class Revisions:
             raise GuardError(f"{name!r} is no name of an adapter: letters, digits, dots, dashes, underscores")
         path = self._folder / name
         try:
-            digest = _digest(path)
+            digest = _digest(path, self._files)
         except OSError as error:
             raise GuardError(f"the adapter {name!r} cannot be read: {error.strerror} ({path})") from error
         if (seen := self._digests.get(name)) is not None:
@@ -136,10 +139,15 @@ class Revisions:
             self._kept.popitem(last=False)
 
 
-def _digest(folder: Path) -> str:
-    """SHA-256 over both files, each hashed by itself. Blocks; raises OSError."""
+def digest_of(files: Iterable[bytes]) -> str:
+    """Digest of an adapter whose files have these contents."""
+    return hashlib.sha256(b"".join(hashlib.sha256(content).digest() for content in files)).hexdigest()
+
+
+def _digest(folder: Path, files: tuple[str, ...]) -> str:
+    """SHA-256 over the files, each hashed by itself. Blocks; raises OSError."""
     hashed = hashlib.sha256()
-    for name in _FILES:
+    for name in files:
         one = hashlib.sha256()
         with (folder / name).open("rb") as file:
             while block := file.read(_BLOCK_BYTES):

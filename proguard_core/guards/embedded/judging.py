@@ -7,7 +7,7 @@ from enum import StrEnum
 from proguard_core.guards.embedded.naming import novel_name
 from proguard_core.guards.embedded.placing import Place
 from proguard_core.guards.protocol import NO_CATEGORY, Category, Judgement
-from proguard_core.policy.policy import Policy
+from proguard_core.policy.policy import MINORS, SEXUAL, Policy
 from schemas.common import CategoryKind, Outcome, Reason
 
 
@@ -77,7 +77,9 @@ def _category(worst: Finding, vocabulary: dict[str, int], policy: Policy) -> Cat
     if place.code is not None:
         listed = policy.find(place.code)
         return Category(CategoryKind.KNOWN, place.code, listed.name if listed else None)
-    name = novel_name(worst.text, place.nearest, place.probability, vocabulary, policy)
+    # A learned name is one that people confirmed; near to minors no name says what the post is about.
+    learned = place.name if place.nearest not in {MINORS, SEXUAL} else None
+    name = learned or novel_name(worst.text, place.nearest, place.probability, vocabulary, policy)
     similarity = round(place.probability, 4) if place.nearest else None
     return Category(CategoryKind.NOVEL, None, name, place.nearest, similarity)
 

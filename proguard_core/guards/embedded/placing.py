@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from proguard_core.guards.embedded.heads import unlisted_name
 from proguard_core.guards.embedded.text_model import OTHER
 from proguard_core.policy.policy import MINORS, SEXUAL, Policy
 
@@ -10,18 +11,19 @@ from proguard_core.policy.policy import MINORS, SEXUAL, Policy
 class Place:
     """code: the listed category, None for a novel risk. nearest: the listed code close to it, with its probability.
 
-    threshold: the score in [0, 1] from which a post placed here is unsafe.
+    threshold: the score in [0, 1] from which a post placed here is unsafe. name: of a novel risk, where it was learned.
     """
 
     code: str | None
     nearest: str | None
     probability: float
     threshold: float
+    name: str | None = None
 
 
 def listed(categories: dict[str, float], policy: Policy) -> dict[str, float]:
-    """Probabilities of what the policy lists: subcategories, and main categories that are listed without any."""
-    found = {code: share for code, share in categories.items() if code in policy.subcategories}
+    """Probabilities of what the policy lists: its codes, and main categories that are listed without subcategories."""
+    found = {code: share for code, share in categories.items() if code in policy.codes}
     divided = {code.partition("S")[0] for code in policy.subcategories}
     for main in policy.categories:
         shares = [share for code, share in categories.items() if code.partition("S")[0] == main]
@@ -38,7 +40,7 @@ def _nearest(categories: dict[str, float], candidates: dict[str, float]) -> tupl
     codes that the head knows (decision 0011). Where that code itself is not listed, its whole category is near: this
     head must not tell by a hair's breadth that nobody in it is under age.
     """
-    known = {code: share for code, share in categories.items() if code != OTHER}
+    known = {code: share for code, share in categories.items() if code != OTHER and unlisted_name(code) is None}
     overall = max(known, key=lambda code: known[code])
     if overall.partition("S")[0] != SEXUAL:
         candidates = {code: share for code, share in candidates.items() if code not in {MINORS, SEXUAL}}
@@ -51,8 +53,8 @@ def _nearest(categories: dict[str, float], candidates: dict[str, float]) -> tupl
 def place(categories: dict[str, float], policy: Policy, least: float) -> Place:
     """The place of a risk.
 
-    categories: probability of each code of the taxonomy and of `other`. It is novel where the most probable of all
-    is not listed (or is `other`), or where the best listed one is less probable than `least`.
+    categories: probability of each code of the taxonomy, of `other` and of what was learned since. It is novel where
+    the most probable of all is not listed (or is `other`), or where the best listed one is less probable than `least`.
     """
     candidates = listed(categories, policy)
     if not candidates:
@@ -62,6 +64,7 @@ def place(categories: dict[str, float], policy: Policy, least: float) -> Place:
     covered = overall != OTHER and (overall in candidates or overall.partition("S")[0] in candidates)
     if not covered or candidates[best] < least:
         nearest, share = _nearest(categories, candidates)
-        return Place(None, nearest, share, policy.threshold)
+        name = unlisted_name(overall) if categories[overall] >= least else None
+        return Place(None, nearest, share, policy.threshold, name)
     category = policy.find(best)
     return Place(best, best, candidates[best], category.threshold if category else policy.threshold)

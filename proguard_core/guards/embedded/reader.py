@@ -3,13 +3,17 @@
 import threading
 from pathlib import Path
 
+from tokenizers import Tokenizer
+
 from proguard_core.guards.embedded import windows as cutting
+from proguard_core.guards.embedded.heads import Heads, base_hashes, key_of, load, none_yet
 from proguard_core.guards.embedded.judging import Finding, Part, judgement
 from proguard_core.guards.embedded.language import speaks_english
 from proguard_core.guards.embedded.nudity import NudityDetector
 from proguard_core.guards.embedded.ocr import PictureReader
 from proguard_core.guards.embedded.placing import place
-from proguard_core.guards.embedded.text_model import CALIBRATION, OTHER, TOKENIZER, Calibration, TextModel
+from proguard_core.guards.embedded.scoring import Scoring
+from proguard_core.guards.embedded.text_model import CALIBRATION, OTHER, TOKENIZER, Calibration, Reading, TextModel
 from proguard_core.guards.protocol import GuardRequest, Judgement, Picture
 from proguard_core.policy.policy import Policy
 from schemas.common import Reason
@@ -21,59 +25,74 @@ class Readers:
     """The networks of one guard. `judge` may be called from several threads at once."""
 
     def __init__(self, folder: Path, threads: int, policy: Policy) -> None:
-        from tokenizers import Tokenizer
-
         self._calibration = Calibration.read(folder / CALIBRATION)
-        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
+        tokenizer = read_tokenizer(folder)
         self._vocabulary: dict[str, int] = tokenizer.get_vocab()
         self._windows = cutting.Windows(tokenizer, self._calibration.tokens)
-        self._model = TextModel(folder, self._calibration, threads)
+        self._model = TextModel(folder, threads)
+        self._base = base_hashes(folder)
         self._policy = policy
         self._threads = threads
         self._pictures: tuple[PictureReader, NudityDetector] | None = None
         self._loading = threading.Lock()
+        self.own = self._scoring(none_yet(self._calibration, self._model.width))
 
-    def judge(self, request: GuardRequest) -> Judgement:
-        """The worst of the text, the response, the text in the picture and nudity."""
+    @property
+    def width(self) -> int:
+        """Features of a window."""
+        return self._model.width
+
+    def heads(self, folder: Path, digest: str | None = None) -> Scoring:
+        """Heads from a folder, checked (heads.load). Blocks; raises HeadsError."""
+        return self._scoring(load(folder, self._base, self._calibration, self._model.width, digest))
+
+    def _scoring(self, heads: Heads) -> Scoring:
+        return Scoring(self._calibration, heads, [key_of(each, self._policy) for each in heads.learned])
+
+    def judge(self, request: GuardRequest, scoring: Scoring) -> Judgement:
+        """The worst of the text, the response, the text in the picture and nudity, by one set of heads."""
         findings: list[Finding] = []
         doubts: list[Reason] = []
         text = cutting.normalise(request.text)
         if text.strip():
-            findings += self._request(text, Part.TEXT)
+            findings += self._request(text, Part.TEXT, scoring)
             doubts += self._language(text, request.language)
         if request.response is not None:
             response = cutting.normalise(request.response)
-            findings += self._response(text, response)
+            findings += self._response(text, response, scoring)
             doubts += self._language(response, request.language)
         if request.picture is not None:
-            self._picture(request.picture, findings, doubts)
+            self._picture(request.picture, findings, doubts, scoring)
         doubt = Reason.UNSUPPORTED_LANGUAGE if Reason.UNSUPPORTED_LANGUAGE in doubts else next(iter(doubts), None)
         return judgement(findings, doubt, request.response is not None, self._vocabulary, self._policy)
 
-    def _request(self, text: str, part: Part) -> list[Finding]:
-        found = [self._model.score(window) for window in self._windows.of_request(text)]
-        return [self._finding(part, text, scores.request, scores.categories) for scores in found]
+    def _request(self, text: str, part: Part, scoring: Scoring) -> list[Finding]:
+        found = [scoring.score(reading) for reading in self.readings(text)]
+        return [self._finding(part, text, scores.request, scores.categories, scoring) for scores in found]
 
-    def _response(self, request: str, response: str) -> list[Finding]:
-        found = [self._model.score(window) for window in self._windows.of_response(request, response)]
-        return [self._finding(Part.RESPONSE, response, scores.response, scores.categories) for scores in found]
+    def _response(self, request: str, response: str, scoring: Scoring) -> list[Finding]:
+        found = [scoring.score(reading) for reading in self.readings(request, response)]
+        return [self._finding(Part.RESPONSE, response, scores.response, scores.categories, scoring) for scores in found]
 
-    def _finding(self, part: Part, text: str, score: float, categories: dict[str, float]) -> Finding:
-        return Finding(part, text, score, place(categories, self._policy, self._calibration.category_threshold))
+    def readings(self, request: str, response: str | None = None) -> list[Reading]:
+        """What the network says of every window of a request, or of a response behind its request. Normalised texts."""
+        cut = self._windows.of_request(request) if response is None else self._windows.of_response(request, response)
+        return [self._model.read(window) for window in cut]
+
+    def _finding(self, part: Part, text: str, score: float, categories: dict[str, float], scoring: Scoring) -> Finding:
+        return Finding(part, text, score, place(categories, self._policy, scoring.threshold))
 
     def _language(self, text: str, hint: str | None) -> list[Reason]:
         return [] if speaks_english(text, hint) else [Reason.UNSUPPORTED_LANGUAGE]
 
-    def _picture(self, picture: Picture, findings: list[Finding], doubts: list[Reason]) -> None:
+    def _picture(self, picture: Picture, findings: list[Finding], doubts: list[Reason], scoring: Scoring) -> None:
         reader, detector = self._picture_networks()
         nudity = detector.score(picture.image)
-        findings.append(self._finding(Part.PICTURE, "", nudity, self._nudity_only()))
+        findings.append(self._finding(Part.PICTURE, "", nudity, self._nudity_only(), scoring))
         reading = reader.read(picture.image)
         text = cutting.normalise(reading.text)
         if text.strip():
-            findings.extend(self._request(text, Part.PICTURE_TEXT))
+            findings.extend(self._request(text, Part.PICTURE_TEXT, scoring))
             doubts.extend(self._language(text, None))
         if not reading.covers:
             doubts.append(Reason.NOT_JUDGEABLE)
@@ -86,3 +105,11 @@ class Readers:
             if self._pictures is None:
                 self._pictures = (PictureReader(self._threads), NudityDetector(self._threads))
             return self._pictures
+
+
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """The artefact's, without padding and truncation of its own."""
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer

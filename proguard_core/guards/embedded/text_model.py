@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from proguard_core.guards.embedded.graph import with_features
 from proguard_core.guards.embedded.windows import Window
 
 FOLDER = Path(__file__).parent / "model"
@@ -36,26 +37,27 @@ class Calibration:
         return cls(**{**loaded, "codes": tuple(loaded["codes"])})
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """Of one window: probability that the request or the response is unsafe, and one probability a code."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What the network says of one window: logits (request, response, one a code) and the features under them."""
 
-    request: float
-    response: float
-    categories: dict[str, float]
+    logits: Floats
+    features: NDArray[np.float32]
 
 
 class TextModel:
-    """One onnxruntime session. `score` may be called from several threads at once."""
+    """One onnxruntime session. `read` may be called from several threads at once."""
 
-    def __init__(self, folder: Path, calibration: Calibration, threads: int) -> None:
+    def __init__(self, folder: Path, threads: int) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(str(folder / MODEL), options, providers=["CPUExecutionProvider"])
-        self._calibration = calibration
+        model, self._pooled = with_features((folder / MODEL).read_bytes())
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._logits = self._session.get_outputs()[0].name
+        self.width = int(self._session.get_outputs()[1].shape[1])
 
-    def score(self, window: Window) -> Scores:
+    def read(self, window: Window) -> Reading:
         """One window at a time, on purpose.
 
         Activations are quantised at run time over a whole batch, so in a batch the answer to a post would depend on its
@@ -67,14 +69,8 @@ class TextModel:
             "attention_mask": np.ones_like(ids),
             "token_type_ids": np.array([window.type_ids], dtype=np.int64),
         }
-        logits = np.asarray(self._session.run(None, feed)[0][0], dtype=np.float64)
-        kept = self._calibration
-        shares = softmax(logits[FIRST_CATEGORY:] / kept.category_temperature)
-        return Scores(
-            request=sigmoid(float(logits[REQUEST]) / kept.request_temperature),
-            response=sigmoid(float(logits[RESPONSE]) / kept.response_temperature),
-            categories=dict(zip(kept.codes, shares.tolist(), strict=True)),
-        )
+        logits, features = self._session.run([self._logits, self._pooled], feed)
+        return Reading(np.asarray(logits[0], dtype=np.float64), np.asarray(features[0], dtype=np.float32))
 
 
 def sigmoid(value: float) -> float:
