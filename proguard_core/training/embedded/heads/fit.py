@@ -31,13 +31,17 @@ class FitSettings:
     """pulls: how strongly heads are drawn to the champion's (the unit of a feature is its deviation over the rows). The
     strongest is taken under which left-out folds are not explained worse than under the best, by more than one standard
     error: what is known is given up only for evidence. fewest: rows below which a head stays. rough: tolerance of the
-    fits that only choose."""
+    fits that only choose. label_new: whether rows of names outside the taxonomy teach the label heads too. They come
+    only where the guard found something unsafe, so without their harmless neighbours they raise the score of both;
+    with False they teach the category head alone.
+    """
 
     seed: int = 0
     folds: int = 3
     pulls: tuple[float, ...] = (30.0, 300.0, 3000.0)
     fewest: int = 40
     rough: float = 1e-3
+    label_new: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +86,7 @@ def fit(
     pulls: dict[str, float] = {}
     losses: dict[str, float] = {}
     for head, turn in _TURNS.items():
-        at, wanted, weights = _labels(rows, windows, logits, head)
+        at, wanted, weights = _labels(rows, windows, logits, head, settings)
         question = _Question(scaled[at], logits[at, head], weights, folds[windows.rows[at]])
         pulls[turn], losses[turn], change[head] = _label_head(question, wanted, settings)
     at, right = _places(rows, windows, own, logits, calibration, learned)
@@ -122,7 +126,7 @@ def _label(each: Taught, head: int) -> Outcome | None:
 
 
 def _labels(
-    rows: Sequence[Taught], windows: Windows, logits: Floats, head: int
+    rows: Sequence[Taught], windows: Windows, logits: Floats, head: int, settings: FitSettings
 ) -> tuple[NDArray[np.int64], Floats, Floats]:
     """Windows that teach a label head, what is wanted of them, and their weights."""
     at: list[int] = []
@@ -131,7 +135,8 @@ def _labels(
     of_turn = _windows_by_row(windows, head, len(rows))
     for each, found in zip(rows, of_turn, strict=True):
         label = _label(each, head)
-        if not found or label is None:
+        is_new = each.row.ood_name is not None and not each.row.categories
+        if not found or label is None or (is_new and not settings.label_new):
             continue
         unsafe = label is Outcome.UNSAFE
         used = [max(found, key=lambda window: logits[window, head])] if unsafe else found

@@ -76,6 +76,18 @@ def test_codes_without_rows_and_the_sexual_ones_stay() -> None:
     assert weights[2 + len(CODES)].any()
 
 
+def test_rows_of_new_names_can_be_kept_from_the_label_heads() -> None:
+    rows, windows = rows_of(90)
+    only_new = [each for each in rows if each.row.safe or each.row.ood_name]
+    at = [int(each.row.id) for each in only_new]
+    part = Windows(np.arange(len(at)), windows.turns[at], windows.logits[at], windows.features[at])
+    champion, settings = none_yet(CALIBRATION, WIDTH), replace(SETTINGS, label_new=False)
+    kept = fit(only_new, part, CALIBRATION, champion, (NEW,), settings).heads.weights
+    assert not kept[0].any()
+    assert kept[2 + len(CODES)].any()
+    assert fit(only_new, part, CALIBRATION, champion, (NEW,), SETTINGS).heads.weights[0].any()
+
+
 def test_few_rows_change_nothing() -> None:
     made = fitted(24, ())
     assert set(made.pulls.values()) == {STAYS}
