@@ -50,6 +50,12 @@ class RewardSettings:
     same_as_listed: float = 0.8
     names: NameRules = field(default_factory=NameRules)
 
+    @property
+    def highest(self) -> float:
+        """What an answer can earn at most."""
+        labels = max(self.request + self.response, self.image_request)
+        return labels + max(self.exact, self.novel_base + self.novel_bonus)
+
 
 DEFAULTS = RewardSettings()
 

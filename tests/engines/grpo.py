@@ -13,12 +13,12 @@ from proguard_core.dataset.writers import write_trl
 from tests.unit.dataset.builders import QUICK, Shelf, base, item, made, picture
 
 SHELF = Shelf({f"{at}": picture(at) for at in range(24)})
-# Two prompts of each modality, two updates a rollout. Far from the paper's: a tiny model moves at this rate.
+# A prompt of each modality, two updates a rollout. Far from the paper's: a tiny model moves at this rate.
 SHORT = {
-    "prompts": 6,
+    "prompts": 3,
     "generations": 4,
     "updates": 2,
-    "micro_batch": 4,
+    "micro_batch": 2,
     "max_answer": 64,
     "learning_rate": 1e-3,
     "max_prompt": 3500,

@@ -14,7 +14,7 @@ from tests.engines.grpo import SHORT
 from tests.unit.dataset.builders import QUICK, Shelf, base, item, made, picture
 
 SHELF = Shelf({f"{at}": picture(at) for at in range(24)})
-RECIPE = VerlRecipe.model_validate({**SHORT, "epochs": 2.0})
+RECIPE = VerlRecipe.model_validate({**SHORT, "prompts": 6, "epochs": 2.0})
 
 
 def test_batches_are_balanced_as_the_file_stands(tmp_path: Path, tiny_random_model: Path) -> None:

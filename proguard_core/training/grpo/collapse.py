@@ -15,11 +15,13 @@ def rollouts(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [record for record in history if REWARD in record]
 
 
-def collapse(history: Sequence[Mapping[str, Any]], settings: CollapseSettings) -> str | None:
-    """Why the run must stop, None while it need not. history: one record an update, as the trainer logs them.
+def collapse(history: Sequence[Mapping[str, Any]], settings: CollapseSettings, highest: float) -> str | None:
+    """Why the run must stop, None while it need not. history: one record an update, as the trainer logs them; highest:
+    what an answer can earn.
 
     Not finite: at once. Reward: the mean of the last window below a part of the best window before. Flat: in a whole
-    window nearly every group had equal rewards, so that nothing is learned but what the other terms of the loss say.
+    window nearly every group had equal rewards, so that nothing is learned but what the other terms of the loss say. A
+    model that is nearly always right has such groups too, and goes on.
     """
     if history:
         last = history[-1]
@@ -32,9 +34,10 @@ def collapse(history: Sequence[Mapping[str, Any]], settings: CollapseSettings) -
     if len(judged) < window:
         return None
     flat = [float(record.get(FLAT, 0.0)) for record in judged[-window:]]
-    if min(flat) >= settings.collapse_flat:
-        return f"in each of the last {window} rollouts at least {min(flat):.0%} of the groups had equal rewards"
     rewards = [float(record[REWARD]) for record in judged]
+    is_solved = sum(rewards[-window:]) / window >= settings.collapse_solved * highest
+    if min(flat) >= settings.collapse_flat and not is_solved:
+        return f"in each of the last {window} rollouts at least {min(flat):.0%} of the groups had equal rewards"
     means = [sum(rewards[at : at + window]) / window for at in range(len(rewards) - window + 1)]
     # Windows that overlap the last one would hide a slow fall.
     if earlier := means[: max(0, len(means) - window)]:

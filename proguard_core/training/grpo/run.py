@@ -99,7 +99,7 @@ def _trained(job: Job, settings: GrpoSettings, reward: Reward, base: str, gauges
     history: list[Mapping[str, Any]] = []
     if found is not None:
         history = updates(watching.go_on(*found))
-    watching.collapsed = collapse(history, settings)
+    watching.collapsed = collapse(history, settings, trainer.highest)
     if watching.collapsed is None:
         trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
         history = updates(trainer.state.log_history)

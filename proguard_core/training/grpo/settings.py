@@ -24,6 +24,7 @@ class CollapseSettings(BaseModel):
     collapse_window: int = Field(16, ge=1, description="rollouts that a reward is averaged over")
     collapse_drop: float = Field(0.5, gt=0, lt=1, description="stop below this part of the best average before")
     collapse_flat: float = Field(0.98, gt=0, le=1, description="stop where groups without variance are this many")
+    collapse_solved: float = Field(0.95, gt=0, description="but not above this part of the highest reward")
 
 
 class GrpoSettings(CollapseSettings):

@@ -45,6 +45,7 @@ def prepare(
     # The trainer insists on a table when it is made, and reads by places afterwards.
     trainer.train_dataset = start.rows
     trainer.plan, trainer.settings, trainer.rollouts = plan, settings, rollouts
+    trainer.highest = reward.settings.highest
     recorder = Recorder(out, _facts(start, settings, rollouts), _warnings(start, plan), gauges)
     watching = Watching(trainer, recorder, settings.keep_checkpoints)
     trainer.add_callback(watching)

@@ -101,6 +101,7 @@ class ProGuardTrainer(GRPOTrainer):  # type: ignore[misc]
     plan: Plan
     settings: GrpoSettings
     rollouts: int
+    highest: float
 
     def _get_train_sampler(self, _dataset: Any = None) -> Batches:
         return Batches(self.plan, self.settings, self.rollouts)
@@ -149,7 +150,7 @@ class Watching(TrainerCallback):  # type: ignore[misc]
         """After each update."""
         history = updates(state.log_history)
         self.recorder.record(history)
-        if self.collapsed is None and (reason := collapse(history, self._trainer.settings)):
+        if self.collapsed is None and (reason := collapse(history, self._trainer.settings, self._trainer.highest)):
             self.collapsed = reason
             control.should_training_stop = True
         if (

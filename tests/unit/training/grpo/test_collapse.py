@@ -33,29 +33,34 @@ def history(rewards: list[float], flat: float = 0.2) -> list[dict[str, Any]]:
     ],
 )
 def test_goes_on(rewards: list[float]) -> None:
-    assert collapse(history(rewards), SETTINGS) is None
+    assert collapse(history(rewards), SETTINGS, 3.0) is None
 
 
 def test_a_reward_that_fell() -> None:
-    why = collapse(history([1.0, 2.0, 2.0, 2.0, 2.0, 0.9, 0.8, 0.7, 0.6]), SETTINGS)
+    why = collapse(history([1.0, 2.0, 2.0, 2.0, 2.0, 0.9, 0.8, 0.7, 0.6]), SETTINGS, 3.0)
     assert why == "the mean reward of 4 rollouts fell from 2.000 to 0.750"
 
 
 def test_a_slow_fall_is_seen() -> None:
     rewards = [2.0 * 0.9**at for at in range(30)]
-    stopped = next(at for at in range(30) if collapse(history(rewards[:at]), SETTINGS))
+    stopped = next(at for at in range(30) if collapse(history(rewards[:at]), SETTINGS, 3.0))
     assert stopped == 11
 
 
 def test_groups_that_are_all_alike() -> None:
-    assert collapse(history([2.0] * 3, flat=0.95), SETTINGS) is None
-    assert "95%" in str(collapse(history([2.0] * 4, flat=0.95), SETTINGS))
+    assert collapse(history([2.0] * 3, flat=0.95), SETTINGS, 3.0) is None
+    assert "95%" in str(collapse(history([2.0] * 4, flat=0.95), SETTINGS, 3.0))
     mixed = history([2.0] * 3, flat=0.95) + history([2.0], flat=0.5)
-    assert collapse(mixed, SETTINGS) is None
+    assert collapse(mixed, SETTINGS, 3.0) is None
+
+
+def test_a_model_that_is_nearly_always_right_has_not_collapsed() -> None:
+    assert collapse(history([2.9] * 9, flat=1.0), SETTINGS, 3.0) is None
+    assert collapse(history([2.9] * 9, flat=1.0), SETTINGS, 6.0)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("name", ["loss", "grad_norm", "kl", "reward"])
 def test_not_finite(name: str, value: float) -> None:
     records = [*history([2.0]), {"loss": 0.1, "step": 3, name: value}]
-    assert f"{name} is {value} at update 3" == collapse(records, SETTINGS)
+    assert f"{name} is {value} at update 3" == collapse(records, SETTINGS, 3.0)
