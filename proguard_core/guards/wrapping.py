@@ -17,8 +17,9 @@ Create = Callable[[str, GuardOptions, Policy], Guard]
 
 SHADOW_KEYS = {"engine", "model", "base_urls", "settings", "share", "queue", "timeout_s", "file", "max_file_bytes"}
 
-CASCADE_KEYS = {"model", "settings", *Sureness.__dataclass_fields__}
-FIRST_ENGINE = "embedded"
+CASCADE_KEYS = {"first", "model", "settings", *Sureness.__dataclass_fields__}
+# What may stand first in a cascade, and its engine.
+_FIRST = {"embedded": "embedded", "ngrams": "proguard_core.guards.ngrams:NgramGuard"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +60,21 @@ def split(options: GuardOptions) -> tuple[GuardOptions, Wrappers]:
 def _cascaded(second: Guard, table: dict[str, object], policy: Policy, create: Create) -> Guard:
     try:
         checked.only(table, CASCADE_KEYS, "the cascade")
+        name = checked.text(table, "first", "embedded")
+        if name not in _FIRST:
+            raise ValueError(f"first is one of {', '.join(sorted(_FIRST))}, not {name!r}")
+        first = create(_FIRST[name], _options({**table, "base_urls": []}), policy)
         usual = Sureness()
+        # A guard that is only made to stand first brings the bound that it was fitted to.
+        own_bound: float = getattr(first, "safe_below", usual.safe_below)
         sureness = Sureness(
-            safe_below=checked.positive(table, "safe_below", usual.safe_below, most=1.0),
+            safe_below=checked.positive(table, "safe_below", own_bound, most=1.0),
             unsafe_from=checked.positive(table, "unsafe_from", 1.0, most=1.0) if table.get("unsafe_from") else 0.0,
             responses=checked.flag(table, "responses", usual.responses),
             audit=checked.positive(table, "audit", usual.audit, most=1.0),
             least_recall=checked.positive(table, "least_recall", usual.least_recall, most=1.0),
         )
-        return CascadeGuard(create(FIRST_ENGINE, _options({**table, "base_urls": []}), policy), second, sureness)
+        return CascadeGuard(first, second, sureness)
     except ValueError as error:
         raise ValueError(f"guard.settings.cascade: {error}") from error
 

@@ -1,0 +1,1 @@
+"""Teaches the first stage: which short posts need no guard."""
