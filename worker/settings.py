@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AwareDatetime, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -20,7 +20,9 @@ from pydantic_settings import (
 
 from worker import logs, secret_values
 from worker.errors import ConfigurationError
+from worker.retraining.settings import RetrainingSettings
 from worker.setting_names import mistaken
+from worker.setting_section import Section
 
 MEBIBYTE = 1024 * 1024
 FIRST_TELEMETRY_PORT = 9464
@@ -50,12 +52,6 @@ RESERVED_CLIENT_KEYS = frozenset(
         "max.poll.interval.ms",
     }
 )
-
-
-class Section(BaseModel):
-    """Base of the sections: a misspelt key is an error, never ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _flatten(table: dict[str, Any], prefix: str = "") -> dict[str, str]:
@@ -315,6 +311,7 @@ class Settings(BaseSettings):
     batching: BatchingSettings = Field(default_factory=BatchingSettings)
     breaker: BreakerSettings = Field(default_factory=BreakerSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
+    retraining: RetrainingSettings = Field(default_factory=RetrainingSettings)
 
     @model_validator(mode="after")
     def _drained_before_killed(self) -> Self:

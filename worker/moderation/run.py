@@ -18,7 +18,7 @@ from proguard_core.policy.policy import Policy
 from proguard_core.policy.problems import PolicyError
 from worker import topics
 from worker.errors import ConfigurationError
-from worker.moderation import revision_watch, startup
+from worker.moderation import champion, startup
 from worker.moderation.at_least_once import AtLeastOncePublisher
 from worker.moderation.client_config import OUTCOME_ENVELOPE_BYTES, admin_config, consumer_config, producer_config
 from worker.moderation.fetch import Fetcher
@@ -177,8 +177,8 @@ async def build_pipeline(
     fetcher = Fetcher(ObjectStore(settings.objects), settings.objects, guard.limits.max_pixels, telemetry=telemetry)
     await fetcher.start()
     judge = Judge(guard, settings.guard, telemetry)
-    if (file := settings.guard.revision_file) is not None:
-        judge.watch = RevisionWatch(guard, revision_watch.file(file), telemetry)
+    if (wanted := champion.follower(settings, telemetry)) is not None:
+        judge.watch = RevisionWatch(guard, wanted, telemetry)
         # A replay begins with what is wanted and keeps it, so that its verdicts can be compared.
         await (judge.watch.look() if observation is None else judge.watch.start())
     pipeline = Pipeline(

@@ -1,0 +1,128 @@
+"""A worker follows the registry's champion: its files come here whole and checked, then `guard.revision_file` names it.
+
+So a worker that starts while the registry is away serves what it served last.
+"""
+
+import asyncio
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from proguard_core.training.registry.champions import Champions
+from proguard_core.training.registry.records import Champion, DamagedError, Step
+from proguard_core.training.registry.runs import Registry, RunError, measured
+from proguard_core.training.registry.store import StoreError
+from worker.errors import ConfigurationError
+from worker.moderation import revision_watch
+from worker.moderation.revision_watch import RETRY_S, Wanted
+from worker.retraining.registry_store import open_store
+from worker.settings import Settings
+from worker.telemetry.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+
+class Follower:
+    """A `revision_watch.Wanted`. folder: where adapters lie; file: names the revision, for this worker and the next.
+
+    What cannot be fetched changes nothing, is counted as a failed swap and said, and is tried again every RETRY_S.
+    """
+
+    def __init__(
+        self,
+        champions: Champions,
+        folder: Path,
+        file: Path,
+        telemetry: Telemetry,
+        every_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._champions = champions
+        self._folder = folder
+        self._file = file
+        self._named = revision_watch.file(file)
+        self._telemetry = telemetry
+        self._every_s = every_s
+        self._clock = clock
+        self._ask_at = clock()
+        self._tag: str | None = None
+        self._said: str | None = None
+
+    async def __call__(self) -> str | None:
+        """The name in the file, once it was looked whether there is another champion."""
+        if self._clock() >= self._ask_at:
+            pause = self._every_s if await asyncio.to_thread(self._asked) else RETRY_S
+            self._ask_at = self._clock() + pause
+        return await self._named()
+
+    def _asked(self) -> bool:
+        """False where it failed."""
+        try:
+            current = self._champions.changed(self._tag)
+            if current is not None:
+                bring(self._champions, current.champion, self._folder)
+                _name(self._file, current.champion.revision)
+                self._tag = current.tag
+            self._said = None
+        except (StoreError, DamagedError, RunError, ConfigurationError, OSError) as error:
+            self._telemetry.swap_failures += 1
+            if self._said != str(error):
+                log.error("the champion cannot be fetched, the revision in force stays: %s", error)
+            self._said = str(error)
+            return False
+        return True
+
+
+def bring(champions: Champions, champion: Champion, folder: Path) -> Path:
+    """The champion's files under the name of its revision, compared with their hashes. Raises as Champions.fetch."""
+    into = folder / champion.revision
+    if "/" in champion.revision or champion.revision.startswith("."):
+        raise DamagedError(f"the revision {champion.revision!r} is no name of a folder")
+    if not into.exists():
+        try:
+            champions.fetch(champion, into)
+        except (OSError, RunError):
+            if not into.exists():  # else another worker was first
+                raise
+    record = champions.registry.run(champion.run).finished(Step.TRAIN)
+    if record.digest != champion.train:
+        raise DamagedError(f"the training record of {champion.run} is not the one that became champion")
+    for name, file in record.files.items():
+        if measured(into / name) != file:
+            raise DamagedError(f"{into / name} is not what the registry says; remove {into}, and it is fetched again")
+    return into
+
+
+def follower(settings: Settings, telemetry: Telemetry) -> Wanted | None:
+    """Who says what a worker serves; None where nobody does. Raises ConfigurationError."""
+    file = settings.guard.revision_file
+    own = settings.retraining
+    if not own.follow:
+        return None if file is None else revision_watch.file(file)
+    folder = settings.guard.settings.get("adapters")
+    missing = [
+        name
+        for name, value in (
+            ("retraining.registry", own.registry),
+            ("guard.revision_file", file),
+            ("guard.settings.adapters", folder),
+        )
+        if not value
+    ]
+    if missing or own.registry is None or file is None:
+        raise ConfigurationError(f"retraining.follow needs {', '.join(missing)}")
+    champions = Champions(Registry(open_store(own.registry, settings.objects)))
+    return Follower(champions, Path(str(folder)), file, telemetry, own.follow_every_s)
+
+
+def _name(file: Path, revision: str) -> None:
+    """Renamed onto the file, so that nobody reads a half."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, made = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as opened:
+        opened.write(f"{revision}\n")
+    Path(made).chmod(0o644)
+    os.replace(made, file)
