@@ -5,29 +5,22 @@ import logging
 import sys
 from pathlib import Path
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, CliApp, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
+from proguard_core.training import command_line
+from proguard_core.training.command_line import EXIT_CONFIGURATION, EXIT_USAGE, parsed
 from proguard_core.training.grpo.settings import GrpoSettings
 
-EXIT_USAGE, EXIT_CONFIGURATION = 2, 78
 
-
-class Asked(GrpoSettings, BaseSettings):
+class Asked(GrpoSettings, command_line.Asked):
     """Train the guard's adapter by GRPO on one machine. The same command again goes on from where it was killed.
 
     Ends with 0 (trained), 1 (failed, or stopped because the reward collapsed), 2 (usage), 78 (what was asked for does
     not fit together).
     """
 
-    model_config = SettingsConfigDict(
-        cli_prog_name="python -m proguard_core.training.grpo",
-        cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_hide_none_type=True,
-        extra="forbid",
-        frozen=True,
-    )
+    model_config = SettingsConfigDict(cli_prog_name="python -m proguard_core.training.grpo")
 
     dataset: Path = Field(description="folder of a dataset for TRL")
     base: Path = Field(description="folder of the frozen base model")
@@ -35,28 +28,11 @@ class Asked(GrpoSettings, BaseSettings):
     champion: Path | None = Field(None, description="folder of the adapter to go on from")
     policy: Path | None = Field(None, description="policy file; ours without")
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The command line alone: a variable called SEED must not change a run."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
-
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
-    try:
-        asked = CliApp.run(Asked, cli_args=arguments if arguments is not None else sys.argv[1:])
-    except ValidationError as error:
-        for each in error.errors():
-            option = "--" + "-".join(map(str, each["loc"])).replace("_", "-") + ": " if each["loc"] else ""
-            print(f"{option}{each['msg']}", file=sys.stderr)
+    asked = parsed(Asked, arguments)
+    if asked is None:
         return EXIT_USAGE
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     from proguard_core.policy.loader import load_policy

@@ -4,28 +4,21 @@ import json
 import sys
 from pathlib import Path, PurePosixPath
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, CliApp, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
+from proguard_core.training import command_line
+from proguard_core.training.command_line import EXIT_CONFIGURATION, EXIT_USAGE, parsed
 from proguard_core.training.verl_job.settings import Cluster, VerlRecipe
 
-EXIT_USAGE, EXIT_CONFIGURATION = 2, 78
 
-
-class Asked(VerlRecipe, Cluster, BaseSettings):
+class Asked(VerlRecipe, Cluster, command_line.Asked):
     """Train the guard's adapter by GRPO on a Ray cluster with verl. The same command again follows the job it sent.
 
     Ends with 0 (trained, or --dry-run), 1 (failed), 2 (usage), 78 (what was asked for does not fit together).
     """
 
-    model_config = SettingsConfigDict(
-        cli_prog_name="python -m proguard_core.training.verl_job",
-        cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_hide_none_type=True,
-        extra="forbid",
-        frozen=True,
-    )
+    model_config = SettingsConfigDict(cli_prog_name="python -m proguard_core.training.verl_job")
 
     dataset: Path = Field(description="folder of a dataset for verl")
     base: Path = Field(description="folder of the frozen base model")
@@ -36,28 +29,11 @@ class Asked(VerlRecipe, Cluster, BaseSettings):
     cluster_champion: PurePosixPath | None = Field(None, description="--champion as the cluster names it")
     dry_run: bool = Field(False, description="print what would run, write and send nothing")
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The command line alone, as in training.grpo."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
-
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
-    try:
-        asked = CliApp.run(Asked, cli_args=arguments if arguments is not None else sys.argv[1:])
-    except ValidationError as error:
-        for each in error.errors():
-            option = "--" + "-".join(map(str, each["loc"])).replace("_", "-") + ": " if each["loc"] else ""
-            print(f"{option}{each['msg']}", file=sys.stderr)
+    asked = parsed(Asked, arguments)
+    if asked is None:
         return EXIT_USAGE
     from proguard_core.training.grpo.files import RunError, RunRefused
     from proguard_core.training.verl_job.job import Folders, Mounts, plan, train
