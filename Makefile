@@ -46,9 +46,9 @@ engine-tests: $(ENGINES_STAMP) ## Tests on real vLLM, transformers and TRL with 
 	@[ -n "$${PROGUARD_TEST_KAFKA:-}" ] || scripts/install-system-requirements.sh
 	@.venv-engines/bin/python -m pytest $(or $(TESTS),tests/engines) -m "not nightly" $(ARGS)
 
-nightly: $(DEV_STAMP) ## The long tests
+nightly: $(DEV_STAMP) ## The long tests, 250 faults, an hour's soak, and a report in docs/reports (ARGS="tests" for a part)
 	@scripts/install-system-requirements.sh
-	@$(BIN)/python -m pytest tests -m nightly $(ARGS)
+	@scripts/nightly.sh $(ARGS)
 
 lint: $(DEV_STAMP) ## ruff, mypy --strict
 	@$(BIN)/ruff check .

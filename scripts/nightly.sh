@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# usage: nightly.sh [PART...]   (tests faults soak; all of them without an argument)
+# What is too long for every change, and a dated report of it: docs/reports/YEAR-MONTH-DAY.md. Parts that are asked for
+# on the same day come one below the other. Fails where a part failed; the report is written nevertheless.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=.venv/bin/python
+report="docs/reports/$(date +%F).md"
+mkdir -p docs/reports
+[ -s "$report" ] || printf '# Nightly report, %s\n\nWritten by `make nightly`.\n' "$(date +%F)" >"$report"
+code=0
+
+# run TITLE PATTERN COMMAND...: the command's lines that match, its exit code and its time go into the report.
+run() {
+    local title=$1 pattern=$2 log status=0 began=$SECONDS
+    shift 2
+    log=$(mktemp)
+    "$@" 2>&1 | tee "$log" || status=$?
+    {
+        printf '\n## %s\n\nCommit %s, exit code %d, %d s.\n\n```console\n$ %s\n' \
+            "$title" "$(git rev-parse --short HEAD 2>/dev/null || echo unknown)" "$status" $((SECONDS - began)) "${*/#$python/python}"
+        grep -E "$pattern" "$log" || echo "(nothing that says how it went)"
+        printf '```\n'
+    } >>"$report"
+    rm -f "$log"
+    [ "$status" -eq 0 ] || code=1
+}
+
+for part in "${@:-tests faults soak}"; do
+    for name in $part; do
+        case $name in
+        tests) run "Long tests" '^(tests/|FAILED|ERROR|=+ .* in )' $python -m pytest tests/unit tests/integration -m nightly ;;
+        faults)
+            run "200 faults" '^(faults=|seed=|[a-z_]+=[0-9]+ )' $python -m benchmarks.faults --faults 200 --seed 1 --brokers 3
+            run "50 faults, KIP-848" '^(faults=|seed=|[a-z_]+=[0-9]+ )' \
+                $python -m benchmarks.faults --faults 50 --seed 2 --brokers 3 --group-protocol consumer
+            ;;
+        soak) run "An hour's soak" '^\|' $python -m benchmarks.stream memory --posts 0 --minutes 60 ;;
+        *) echo "there is no part $name: tests, faults, soak" >&2; exit 2 ;;
+        esac
+    done
+done
+echo "report: $report"
+exit "$code"
