@@ -1,6 +1,6 @@
 """`proguard`: the command line. Thin: each command imports its body when it runs, so that `--help` loads nothing heavy.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 75 two workers share an id, 78 something must be configured, 130 Ctrl-C.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 75 two of a kind at once, 78 something must be configured, 130 Ctrl-C.
 """
 
 import sys
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from worker import logs
+from worker import logs, retrain_cli
 from worker.commands import evaluate_options as options
 from worker.errors import WorkerError
 
@@ -58,6 +58,7 @@ app.add_typer(topics_app, name="topics")
 app.add_typer(dead_letters_app, name="dead-letters")
 app.add_typer(config_app, name="config")
 app.add_typer(prompts_app, name="prompts")
+app.add_typer(retrain_cli.app, name="retrain")
 
 _INPUT = typer.Argument(exists=True, dir_okay=False, readable=True, metavar="FILE.jsonl")
 

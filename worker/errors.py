@@ -21,3 +21,9 @@ class FencedError(WorkerError):
     """Two workers share one transactional id."""
 
     exit_code = EXIT_FENCED
+
+
+class BusyError(WorkerError):
+    """Another process does what only one may do at a time; trying again later helps."""
+
+    exit_code = EXIT_FENCED

@@ -1,5 +1,8 @@
 """`[retraining]`."""
 
+from pathlib import Path
+from typing import Literal
+
 from pydantic import Field
 
 from worker.setting_section import Section
@@ -13,3 +16,16 @@ class RetrainingSettings(Section):
         False, description="Workers serve its champion: brought to guard.settings.adapters, named in revision_file."
     )
     follow_every_s: float = Field(10.0, gt=0, description="How often a worker asks for the champion.")
+    group_id: str = Field("proguard-retraining", min_length=1, description="Notes in Kafka what was learned from.")
+    min_new: int = Field(50, ge=1, description="Newly labelled posts below which no run begins.")
+    replay: tuple[Path, ...] = Field((), description="Rows to replay (JSON Lines); default: our own templates.")
+    gate_rows: tuple[Path, ...] = Field((), description="Labelled rows for the gate, never trained on (JSON Lines).")
+    modalities: tuple[Literal["text", "text-image", "image"], ...] = Field(
+        ("text", "text-image", "image"), description="What is served, and judged by the gate."
+    )
+    sign_off: bool = Field(False, description="A person signs even what passed the gate.")
+    gate_share: float = Field(
+        0.4, gt=0, lt=1, description="Of a new category's reviewed posts, the latest: for the gate, not for training."
+    )
+    label_new: bool = Field(True, description="Whether posts of new names teach safe and unsafe too, or the name only.")
+    seed: int = Field(0, description="Of every draw.")

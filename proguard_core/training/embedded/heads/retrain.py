@@ -99,6 +99,20 @@ def retrain(
     return _write(out, fitted, {**inputs, **found}, rows, policy, champion, model, recipe)
 
 
+def untaught(out: Path, policy: Policy, model: Path = FOLDER) -> Path:
+    """The artefact itself as heads at `out` (rows of zeros): what a registry's first release of it is made of."""
+    readers = Readers(model, 1, policy)
+    heads = none_yet(Calibration.read(model / CALIBRATION), readers.width)
+    beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        _files(beside, heads, {"base": base_hashes(model), "code": code_version()})
+        beside.chmod(0o755)
+        os.replace(beside, out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return out
+
+
 def _learn(
     rows: Rows,
     base: dict[str, str],

@@ -1,0 +1,159 @@
+"""From a snapshot to rows with labels: what is new, what is learned from, and what the gate keeps for itself."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import orjson
+
+from proguard_core.dataset.items import Item
+from proguard_core.dataset.names import near_to_minors
+from proguard_core.dataset.reviews import decide
+from proguard_core.dataset.stream import MINORS_LEFT_OUT, Labelled, label_hits
+from proguard_core.evaluation.rows import Problems, as_json
+from proguard_core.novelty.novelty import Novelty
+from proguard_core.policy.policy import MINORS, SEXUAL, Policy
+from proguard_core.policy.taxonomy import CATEGORY_NAMES, SUBCATEGORY_NAMES, name_key
+from schemas.review import Review
+from worker.retraining.snapshot import Snapshot
+
+KEPT_FOR_GATE = "a later post of a new category (kept for the gate)"
+BETWEEN = "a later post of an author whose earlier ones are learned from (left out)"
+PICTURES = "a post with pictures (the embedded guard's heads read text; left out)"
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """train: what a dataset is made of; gate: the latest rows of each new category, of authors of their own."""
+
+    train: Sequence[Item]
+    gate: Sequence[Item]
+    additions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    approvals: Mapping[str, int] = field(default_factory=dict)
+
+
+def newly_labelled(snapshot: Snapshot, policy: Policy, problems: Problems) -> int:
+    """Posts whose label is another one than a run has learned already, or that had none; why others have no label."""
+    earlier = label_hits(
+        (hit for hit in snapshot.hits if hit.post_id in snapshot.old_hits),
+        (review for review in snapshot.reviews if review.review_id in snapshot.old_reviews),
+        {},
+        policy,
+        Problems(),
+    )
+    now = _texts(label_hits(snapshot.hits, snapshot.reviews, {}, policy, problems), problems)
+    return len(set(map(_label, now)) - set(map(_label, _texts(earlier, Problems()))))
+
+
+def kept(snapshot: Snapshot, policy: Policy, novelty: Novelty, problems: Problems) -> Snapshot:
+    """What a run keeps of a snapshot: posts that have a label, and their reviews. Nothing about minors (law 11)."""
+    items = label_hits(snapshot.hits, snapshot.reviews, {}, policy, problems).items
+    names = {name for item in items if item.row.ood_name for name in (item.row.ood_name, *item.synonyms)}
+    near = near_to_minors(names, policy, novelty)
+    ids = {
+        item.row.id
+        for item in items
+        if not near & {item.row.ood_name or "", *item.synonyms} and not {MINORS, SEXUAL} & set(item.row.categories)
+    }
+    problems.counts[MINORS_LEFT_OUT] += len(items) - len(ids)
+    hits = [hit for hit in snapshot.hits if hit.post_id in ids]
+    return replace(snapshot, hits=hits, reviews=[review for review in snapshot.reviews if review.post in ids])
+
+
+def part(snapshot: Snapshot, policy: Policy, gate_share: float, problems: Problems) -> Parted:
+    """Rows for the dataset and for the gate; why others are in neither is noted."""
+    labelled = label_hits(snapshot.hits, snapshot.reviews, {}, policy, problems)
+    items = _texts(labelled, problems)
+    gate = [row for rows in _by_name(items).values() for row in _latest(rows, gate_share)]
+    apart = {item.row.id for item in gate}
+    authors = {item.author for item in gate if item.author is not None}
+    begins: dict[str, str] = {}
+    for item in gate:
+        name, time = _name(item), item.observed_at or ""
+        begins[name] = min(time, begins.get(name, time))
+    train = []
+    for item in items:
+        if item.row.id in apart:
+            problems.count(KEPT_FOR_GATE)
+        elif item.author in authors or (item.observed_at or "") >= begins.get(_name(item), "~"):
+            problems.count(BETWEEN)
+        else:
+            train.append(item)
+    return Parted(train, gate, labelled.additions, approvals(snapshot.reviews, policy))
+
+
+def approvals(reviews: Iterable[Review], policy: Policy) -> dict[str, int]:
+    """People behind each new name, and behind each code that only this policy has, under the policy's name for it."""
+    found: dict[str, int] = {}
+    spelt: dict[str, str] = {}
+    for decision in decide(reviews, policy, Problems()).values():
+        listed = policy.find(decision.code) if decision.code is not None else None
+        name = decision.name or (listed.name if listed is not None and _is_own(listed.code) else None)
+        if name is not None:
+            name = spelt.setdefault(name_key(name), name)
+            found[name] = max(found.get(name, 0), len(decision.reviewers))
+    return found
+
+
+def write_items(items: Iterable[Item], path: Path) -> None:
+    """In the row form, with what `sources.read_items` reads beside it."""
+    with path.open("wb") as file:
+        for item in items:
+            beside = {
+                "licence": item.licence,
+                "author": item.author,
+                "post_id": item.post_id,
+                "synonyms": list(item.synonyms),
+                "observed_at": item.observed_at,
+            }
+            file.write(orjson.dumps({**as_json(item.row), **{key: each for key, each in beside.items() if each}}))
+            file.write(b"\n")
+
+
+def _texts(labelled: Labelled, problems: Problems) -> list[Item]:
+    found = []
+    for item in labelled.items:
+        if item.row.images:
+            problems.count(PICTURES)
+        else:
+            found.append(item)
+    return found
+
+
+def _label(item: Item) -> tuple[object, ...]:
+    row = item.row
+    return row.id, row.unsafe, row.categories, name_key(row.ood_name or "")
+
+
+def _name(item: Item) -> str:
+    """Under which a row counts as of a new category; a code of the taxonomy is none. Empty for all others."""
+    row = item.row
+    if not row.unsafe:
+        return ""
+    return name_key(row.ood_name or next((code for code in row.categories if _is_own(code)), ""))
+
+
+def _is_own(code: str) -> bool:
+    return code not in CATEGORY_NAMES and code not in SUBCATEGORY_NAMES
+
+
+def _by_name(items: Iterable[Item]) -> dict[str, list[Item]]:
+    found: dict[str, list[Item]] = {}
+    for item in items:
+        if name := _name(item):
+            found.setdefault(name, []).append(item)
+    return found
+
+
+def _latest(items: Sequence[Item], share: float) -> list[Item]:
+    """Later than all others, and of authors who have none of the others."""
+    ordered = sorted(items, key=lambda item: (item.observed_at or "", item.row.id))
+    cut = ordered[: len(ordered) - round(share * len(ordered))]
+    if not cut:
+        return []
+    end, authors = cut[-1].observed_at or "", {item.author for item in cut}
+    return [
+        item
+        for item in ordered[len(cut) :]
+        if (item.observed_at or "") > end and item.author is not None and item.author not in authors
+    ]
