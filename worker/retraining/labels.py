@@ -14,6 +14,7 @@ from proguard_core.evaluation.rows import Problems, as_json
 from proguard_core.novelty.novelty import Novelty
 from proguard_core.policy.policy import MINORS, SEXUAL, Policy
 from proguard_core.policy.taxonomy import CATEGORY_NAMES, SUBCATEGORY_NAMES, name_key
+from proguard_core.training.gate.evidence import DEFAULTS
 from schemas.review import Review
 from worker.retraining.snapshot import Snapshot
 
@@ -33,16 +34,28 @@ class Parted:
 
 
 def newly_labelled(snapshot: Snapshot, policy: Policy, problems: Problems) -> int:
-    """Posts whose label is another one than a run has learned already, or that had none; why others have no label."""
-    earlier = label_hits(
-        (hit for hit in snapshot.hits if hit.post_id in snapshot.old_hits),
-        (review for review in snapshot.reviews if review.review_id in snapshot.old_reviews),
-        {},
-        policy,
-        Problems(),
+    """Posts whose label is another one than a run has learned already, or that had none; why others have no label.
+
+    A name that another person confirmed since is new again, up to as many people as the gate asks for: it may be what
+    the gate refused it for.
+    """
+    earlier = replace(
+        snapshot,
+        hits=[hit for hit in snapshot.hits if hit.post_id in snapshot.old_hits],
+        reviews=[review for review in snapshot.reviews if review.review_id in snapshot.old_reviews],
     )
-    now = _texts(label_hits(snapshot.hits, snapshot.reviews, {}, policy, problems), problems)
-    return len(set(map(_label, now)) - set(map(_label, _texts(earlier, Problems()))))
+    return len(_labels(snapshot, policy, problems) - _labels(earlier, policy, Problems()))
+
+
+def _labels(snapshot: Snapshot, policy: Policy, problems: Problems) -> set[tuple[object, ...]]:
+    people = {name_key(name): count for name, count in approvals(snapshot.reviews, policy).items()}
+    found: set[tuple[object, ...]] = set()
+    for item in _texts(label_hits(snapshot.hits, snapshot.reviews, {}, policy, problems), problems):
+        row = item.row
+        listed = policy.find(_name(item))
+        name = name_key(listed.name) if listed is not None else _name(item)
+        found.add((row.id, row.unsafe, row.categories, name, min(people.get(name, 0), DEFAULTS.approvals)))
+    return found
 
 
 def kept(snapshot: Snapshot, policy: Policy, novelty: Novelty, problems: Problems) -> Snapshot:
@@ -120,17 +133,13 @@ def _texts(labelled: Labelled, problems: Problems) -> list[Item]:
     return found
 
 
-def _label(item: Item) -> tuple[object, ...]:
-    row = item.row
-    return row.id, row.unsafe, row.categories, name_key(row.ood_name or "")
-
-
 def _name(item: Item) -> str:
     """Under which a row counts as of a new category; a code of the taxonomy is none. Empty for all others."""
     row = item.row
     if not row.unsafe:
         return ""
-    return name_key(row.ood_name or next((code for code in row.categories if _is_own(code)), ""))
+    own = next((code for code in row.categories if _is_own(code)), "")
+    return name_key(row.ood_name) if row.ood_name else own
 
 
 def _is_own(code: str) -> bool:
