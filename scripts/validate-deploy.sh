@@ -15,15 +15,22 @@ echo "== docker-compose.yml against the Compose specification"
 
 echo "== Kubernetes: base and overlays against the API's schemas"
 # Each file of the base as it is: this works without kubectl.
-find deploy/kustomize/base -name '*.yaml' ! -name kustomization.yaml -print0 |
+find deploy/kustomize/base deploy/kustomize/components/retraining -name '*.yaml' ! -name kustomization.yaml -print0 |
     xargs -0 "$bin/kubernetes-validate" --strict --quiet
-echo "ok: deploy/kustomize/base, file by file"
+echo "ok: deploy/kustomize/base and components/retraining, file by file"
 if [ -n "$(tool kubectl)" ]; then
     for overlay in deploy/kustomize/overlays/*/; do
         kubectl kustomize "$overlay" >"$work/overlay.yaml"
         "$bin/kubernetes-validate" --strict --quiet --no-warn "$work/overlay.yaml"
         echo "ok: $overlay, $(grep -c '^kind:' "$work/overlay.yaml") objects"
     done
+    # The loop on top of the base, as an overlay of yours would have it.
+    cp -r deploy/kustomize "$work/kustomize"
+    mkdir "$work/kustomize/overlays/loop"
+    printf 'resources: [../../base]\ncomponents: [../../components/retraining]\n' >"$work/kustomize/overlays/loop/kustomization.yaml"
+    kubectl kustomize "$work/kustomize/overlays/loop" >"$work/overlay.yaml"
+    "$bin/kubernetes-validate" --strict --quiet --no-warn "$work/overlay.yaml"
+    echo "ok: components/retraining on the base, $(grep -c '^kind:' "$work/overlay.yaml") objects"
     echo "NOT CHECKED against a schema: objects of KEDA, Strimzi and the Prometheus operator (tests/unit/deploy reads them)"
 else
     echo "NOT CHECKED: the overlays as a whole, there is no kubectl here"
