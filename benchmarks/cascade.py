@@ -22,7 +22,7 @@ from proguard_core.policy.loader import load_policy
 from proguard_core.training.embedded.rows import DEV_FILE, TRAIN_FILES, CategoryMap, read_rows
 
 DEFAULT_GUARD = Path(__file__).parents[1] / "proguard_core" / "guards" / "embedded" / "model"
-THRESHOLDS = (0.002, 0.004, 0.005, 0.006, 0.0065, 0.007, 0.0075, 0.008, 0.0085, 0.009, 0.01, 0.02, 0.05, 0.1, 0.3)
+THRESHOLDS = (0.01, 0.02, 0.03, 0.035, 0.04, 0.045, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.3)
 WANTED = 0.99
 FEWEST = 30
 SEED = 7

@@ -24,7 +24,7 @@ class Sureness:
     second guard judges nevertheless. least_recall: what is said in the log when recall lies below it.
     """
 
-    safe_below: float = 0.006
+    safe_below: float = 0.08
     unsafe_from: float = 0.0
     responses: bool = False
     audit: float = 0.01

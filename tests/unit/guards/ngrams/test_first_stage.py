@@ -95,7 +95,7 @@ async def test_before_the_embedded_guard_it_passes_what_is_harmless() -> None:
 def test_its_bound_is_its_own_unless_one_is_set() -> None:
     assert made(first="ngrams")._sureness.safe_below == LinearModel(FOLDER).safe_below
     assert made(first="ngrams", safe_below=0.2)._sureness.safe_below == 0.2
-    assert made()._sureness.safe_below == 0.006
+    assert made()._sureness.safe_below == 0.08
 
 
 @pytest.mark.parametrize(
