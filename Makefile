@@ -25,13 +25,17 @@ ARGS ?=
 # What `make unit`, `make integration` and `make engine-tests` run; a file or a test of it may be named instead.
 TESTS ?=
 
-.PHONY: help demo test unit integration engine-tests nightly lint format lock engines peers schemas metrics embedded-guard sentence-encoder clean deploy validate-deploy sbom audit
+.PHONY: help demo loop-demo test unit integration engine-tests nightly lint format lock engines peers schemas metrics embedded-guard sentence-encoder clean deploy validate-deploy sbom audit
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
 
 demo: $(BASE_STAMP) ## Sample posts through the embedded broker, S3 and guard, live (ARGS="--help" for more)
 	@$(BIN)/proguard demo $(ARGS)
+
+loop-demo: $(DEV_STAMP) ## The loop on a real Kafka and S3: a category nobody listed is reviewed, learned and served, in a minute
+	@scripts/install-system-requirements.sh
+	@$(BIN)/python -m benchmarks.loop_demo
 
 test: unit integration engine-tests ## All tests: a real Kafka and a real S3 are started by the test session
 
