@@ -33,7 +33,7 @@ help: ## This list
 demo: $(BASE_STAMP) ## Sample posts through the embedded broker, S3 and guard, live (ARGS="--help" for more)
 	@$(BIN)/proguard demo $(ARGS)
 
-loop-demo: $(DEV_STAMP) ## The loop on a real Kafka and S3: a category nobody listed is reviewed, learned and served, in a minute
+loop-demo: $(DEV_STAMP) ## The loop on a real Kafka and S3: a category nobody listed is reviewed, learned and served, in two minutes
 	@scripts/install-system-requirements.sh
 	@$(BIN)/python -m benchmarks.loop_demo
 

@@ -5,6 +5,7 @@ guard is retrained and swapped in the running worker. Figures are of this run, o
 The gate has too few rows here to let anything through by itself, so a signature is given by script as well.
 """
 
+import random
 import sys
 import tempfile
 import time
@@ -17,12 +18,15 @@ from proguard_core.evaluation.rows import Row
 from proguard_core.policy.loader import load_policy
 from proguard_core.policy.policy import Policy
 from proguard_core.training.embedded.heads import evaluate
+from proguard_core.training.embedded.heads.replay import replay_items
+from schemas.common import Outcome
 from tests.support.circle import Circle, circle_on
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.s3_server import S3Server
 from tests.support.streams import StreamUnderTest
 from tests.support.topics import TopicNames
 from worker.local import emerging
+from worker.retraining.labels import write_items
 
 CATEGORY = emerging.category()
 POSTS, LATER = 200, 60
@@ -73,12 +77,36 @@ def _play(circle: Circle) -> None:
     _sum_up(circle.judged("neighbours", emerging.texts(emerging.NEIGHBOURS, LATER, 5)))
     if named <= listed:
         raise LoopFailed(f"{named:.0%} of the later posts are named, {listed:.0%} without retraining")
+    _harm(circle)
     _stage("Roll back")
     circle.retrain("rollback", "--by", "Ada", "--reason", "the end of the demo")
     circle.until_served("release-")
     for each in circle.retrain("history"):
         print(f"    champion {each['number']}: {each['run']} ({each['cause']} by {each['by']}: {each['reason'][:90]})")
     _stage("Done")
+
+
+def _harm(circle: Circle) -> None:
+    """A round whose replay says the opposite of what is true, as a mistake of a column would."""
+    _stage("New posts are reviewed, but somebody wrote the labels of the replay the wrong way round")
+    rows = replay_items(0, 300, 700)
+    random.Random(0).shuffle(rows)
+    wrong = [replace(item, row=_opposite(item.row)) for item in rows[:600]]
+    for key, items in (("replay", wrong), ("gate_rows", rows[600:])):
+        path = circle.stream.directory / f"{key}.jsonl"
+        write_items(items, path)
+        circle.sections["retraining"][key] = [str(path)]
+    circle.judged("more", emerging.texts(emerging.POSTS, POSTS, 2))
+    hits = [each["post_id"] for each in circle.read(circle.stream.topics.retraining)]
+    fresh = [post_id for post_id in hits if post_id.startswith("more-")]
+    circle.review(fresh, ["ada", "grace"], decision="confirm", name=CATEGORY.name)
+    _round(circle, "refused by the gate")
+
+
+def _opposite(row: Row) -> Row:
+    if row.unsafe:
+        return replace(row, request_label=Outcome.SAFE, categories=(), ood_name=None)
+    return replace(row, request_label=Outcome.UNSAFE, categories=("C9S3",))
 
 
 def _stage(text: str) -> None:
