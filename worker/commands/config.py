@@ -67,6 +67,7 @@ def check(settings: Settings, online: bool, wait_s: float) -> int:
 
 
 def _offline_errors(settings: Settings) -> list[str]:
+    from worker.moderation.champion import followed
     from worker.moderation.run import check_clients, make_guard, make_policy
 
     try:
@@ -77,6 +78,8 @@ def _offline_errors(settings: Settings) -> list[str]:
     try:
         guard = make_guard(settings, policy)
         check_clients(settings)
+        if settings.retraining.follow:
+            followed(settings)
     except ConfigurationError as error:
         return [str(error)]
     print(f"guard: ok ({guard.name}; not loaded)")

@@ -24,6 +24,8 @@ from worker.telemetry.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
+_NO_CHAMPION = "the registry has no champion yet"
+
 
 class Follower:
     """A `revision_watch.Wanted`. folder: where adapters lie; file: names the revision, for this worker and the next.
@@ -66,7 +68,9 @@ class Follower:
                 bring(self._champions, current.champion, self._folder)
                 _name(self._file, current.champion.revision)
                 self._tag = current.tag
-            self._said = None
+            elif self._tag is None and self._said != _NO_CHAMPION:
+                log.info("%s, the revision in force stays", _NO_CHAMPION)
+            self._said = None if self._tag is not None else _NO_CHAMPION
         except (StoreError, DamagedError, RunError, ConfigurationError, OSError) as error:
             self._telemetry.swap_failures += 1
             if self._said != str(error):
@@ -98,24 +102,23 @@ def bring(champions: Champions, champion: Champion, folder: Path) -> Path:
 
 def follower(settings: Settings, telemetry: Telemetry) -> Wanted | None:
     """Who says what a worker serves; None where nobody does. Raises ConfigurationError."""
-    file = settings.guard.revision_file
     own = settings.retraining
+    file = settings.guard.revision_file
     if not own.follow:
         return None if file is None else revision_watch.file(file)
+    registry, folder, file = followed(settings)
+    champions = Champions(Registry(open_store(registry, settings.objects)))
+    return Follower(champions, folder, file, telemetry, own.follow_every_s)
+
+
+def followed(settings: Settings) -> tuple[str, Path, Path]:
+    """Registry, folder of adapters and file of a worker that follows. ConfigurationError names the settings it lacks."""
+    registry, file = settings.retraining.registry, settings.guard.revision_file
     folder = settings.guard.settings.get("adapters")
-    missing = [
-        name
-        for name, value in (
-            ("retraining.registry", own.registry),
-            ("guard.revision_file", file),
-            ("guard.settings.adapters", folder),
-        )
-        if not value
-    ]
-    if missing or own.registry is None or file is None:
-        raise ConfigurationError(f"retraining.follow needs {', '.join(missing)}")
-    champions = Champions(Registry(open_store(own.registry, settings.objects)))
-    return Follower(champions, Path(str(folder)), file, telemetry, own.follow_every_s)
+    if registry and file and folder:
+        return registry, Path(str(folder)), file
+    given = {"retraining.registry": registry, "guard.revision_file": file, "guard.settings.adapters": folder}
+    raise ConfigurationError(f"retraining.follow needs {', '.join(name for name, value in given.items() if not value)}")
 
 
 def _name(file: Path, revision: str) -> None:

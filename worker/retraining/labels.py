@@ -96,16 +96,19 @@ def part(snapshot: Snapshot, policy: Policy, gate_share: float, problems: Proble
 
 
 def approvals(reviews: Iterable[Review], policy: Policy) -> dict[str, int]:
-    """People behind each new name, and behind each code that only this policy has, under the policy's name for it."""
-    found: dict[str, int] = {}
+    """People behind each new name, and behind each code that only this policy has, under the policy's name for it.
+
+    Two who shared the posts between them are two.
+    """
+    found: dict[str, set[str]] = {}
     spelt: dict[str, str] = {}
     for decision in decide(reviews, policy, Problems()).values():
         listed = policy.find(decision.code) if decision.code is not None else None
         name = decision.name or (listed.name if listed is not None and _is_own(listed.code) else None)
         if name is not None:
             name = spelt.setdefault(name_key(name), name)
-            found[name] = max(found.get(name, 0), len(decision.reviewers))
-    return found
+            found.setdefault(name, set()).update(decision.reviewers)
+    return {name: len(people) for name, people in found.items()}
 
 
 def write_items(items: Iterable[Item], path: Path) -> None:

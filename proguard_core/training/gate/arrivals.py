@@ -63,7 +63,7 @@ def _unfit(item: Item, arrival: Arrival, evidence: Evidence, latest: str | None,
 
 def _approved(arrival: Arrival, settings: GateSettings) -> Finding:
     enough = arrival.reviewers >= settings.approvals
-    said = f"{arrival.reviewers} people confirmed it, {settings.approvals} are needed"
+    said = f"confirmed by {arrival.reviewers}, {settings.approvals} people are needed"
     status = Status.PASSED if enough else Status.FAILED
     return Finding(_CHECK, f"{arrival.name}: approvals", status, said, {"reviewers": arrival.reviewers})
 

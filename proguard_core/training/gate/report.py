@@ -92,7 +92,8 @@ class Report:
         lines += [
             f"| {each.check} | {_cell(each.subject)} | {each.status} | {_cell(each.said)} |" for each in self.findings
         ]
-        return "\n".join([*lines, "", f"To sign this report, name its digest: `{self.digest}`"]) + "\n"
+        use = "To sign this report, name its digest" if self.outcome is Outcome.NEEDS_HUMAN else "Digest of this report"
+        return "\n".join([*lines, "", f"{use}: `{self.digest}`"]) + "\n"
 
 
 def _plain(value: object) -> str:

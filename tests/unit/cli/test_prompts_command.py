@@ -47,3 +47,11 @@ def test_config_check_warns_of_a_released_checkpoint_with_our_prompts(
     assert config.check(load(None, {"guard": guard}), online=False, wait_s=0) == 0
     said = capsys.readouterr().err
     assert ("was trained on the authors' prompts" in said) == (model == MODEL)
+
+
+def test_config_check_names_what_a_follower_lacks(capsys: pytest.CaptureFixture[str]) -> None:
+    guard = {"engine": "tests.support.guards:scripted"}
+    settings = load(None, {"guard": guard, "retraining": {"follow": True, "registry": "registry"}})
+    assert config.check(settings, online=False, wait_s=0) == 78
+    said = capsys.readouterr().err
+    assert "retraining.follow needs guard.revision_file, guard.settings.adapters" in said

@@ -49,6 +49,15 @@ def files(bench: Bench) -> list[str]:
     return sorted(path.name for path in (bench.folder / "adapters").glob("*"))
 
 
+async def test_that_there_is_no_champion_yet_is_said_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for _ in range(3):
+        assert await bench.later() is None
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["the registry has no champion yet, the revision in force stays"]
+    assert bench.telemetry.swap_failures == 0
+
+
 async def test_release_promotion_and_rollback_are_followed(bench: Bench, tmp_path: Path) -> None:
     assert await bench.wanted() is None
     bench.champions.release(trained(bench.registry, tmp_path, "one"), "ops", "shipped")

@@ -81,6 +81,15 @@ def test_people_are_counted_by_name_however_it_is_written() -> None:
     assert labels.approvals(said, POLICY) == {NAME: 2}
 
 
+def test_two_people_who_share_the_posts_are_two() -> None:
+    said = [
+        review("post-1", Decision.CONFIRM, name=NAME),
+        review("post-2", Decision.CONFIRM, reviewer="grace", name=NAME),
+    ]
+    assert labels.approvals(said, POLICY) == {NAME: 2}
+    assert labels.approvals(said[:1], POLICY) == {NAME: 1}
+
+
 def test_names_near_to_minors_leave_no_trace() -> None:
     found = snapshot(2)
     reviews = [*found.reviews[:1], review("post-1", Decision.CONFIRM, name="Sexual images of children")]

@@ -199,7 +199,7 @@ def test_one_approval_is_refused_and_the_same_labels_begin_no_other_run_but_a_se
     place.topics.review("ada")
     refused = place.round()
     assert refused.end is End.REFUSED
-    assert "1 people confirmed it, 2 are needed" in refused.said
+    assert "confirmed by 1, 2 people are needed" in refused.said
     assert place.round().end is End.NOTHING
     current = Champions(place.registry).current()
     assert current is not None

@@ -242,7 +242,8 @@ def test_a_new_category_that_is_found_again_passes() -> None:
 def test_a_new_category_needs_two_people(reviewers: int) -> None:
     report = decide(with_arrival(own_items(80), reviewers), TEXT)
     assert failed(report) == [f"{NAME}: approvals"]
-    assert report.reasons == [f"{NAME}: approvals: {reviewers} people confirmed it, 2 are needed"]
+    assert "To sign this report" not in report.as_markdown()  # no signature mends it
+    assert report.reasons == [f"{NAME}: approvals: confirmed by {reviewers}, 2 people are needed"]
 
 
 def test_a_new_category_that_is_not_found_again_fails() -> None:
