@@ -112,7 +112,7 @@ def follower(settings: Settings, telemetry: Telemetry) -> Wanted | None:
 
 
 def followed(settings: Settings) -> tuple[str, Path, Path]:
-    """Registry, folder of adapters and file of a worker that follows. ConfigurationError names the settings it lacks."""
+    """Registry, folder of adapters and file of a worker that follows. ConfigurationError names what is not set."""
     registry, file = settings.retraining.registry, settings.guard.revision_file
     folder = settings.guard.settings.get("adapters")
     if registry and file and folder:
