@@ -108,7 +108,7 @@ class Judging:
         asked: list[_Asked] = []
         for row, images in zip(batch, await asyncio.gather(*map(self._images, batch)), strict=True):
             if lacking := next((image.reason for image in images if image.reason in _LACKING), None):
-                problems.add(f"a picture cannot be had: {lacking.value} (left out)", row.id)
+                problems.add_once(f"a picture cannot be had: {lacking.value} (left out)", row.id)
                 continue
             key = content_key(row, [picture.digest for image in images for picture in image.pictures])
             if (known := self._cache.get(key)) is not None:

@@ -67,6 +67,13 @@ class Problems:
 
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
+    _once: set[tuple[str, str]] = field(default_factory=set, repr=False)
+
+    def add_once(self, kind: str, where: str) -> None:
+        """As add, for what every guard and every policy comes upon again."""
+        if (kind, where) not in self._once:
+            self._once.add((kind, where))
+            self.add(kind, where)
 
     def add(self, kind: str, where: str) -> None:
         """One more row of a kind."""

@@ -128,8 +128,9 @@ async def test_pictures_that_are_lacking_are_named_and_the_run_goes_on(tmp_path:
 
     problems = Problems()
     asked = [Row("lost", images=("lost.png",)), *rows(3)]
-    judged = await Judging(Guard().judge, fetch, GuardLimits(), POLICY, cache(tmp_path)).judge(asked, problems)
-    assert set(judged.answers) == {"0", "1", "2"}
+    for _guard in range(2):
+        judged = await Judging(Guard().judge, fetch, GuardLimits(), POLICY, cache(tmp_path)).judge(asked, problems)
+        assert set(judged.answers) == {"0", "1", "2"}
     assert problems.examples == {"a picture cannot be had: image_missing (left out)": ["lost"]}
 
 
