@@ -2,16 +2,21 @@
 
 import json
 import sys
+from collections.abc import Sequence
 
 from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from rich.console import Console
 from rich.table import Table
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from worker import topics
 from worker.commands.connection import connect
 from worker.errors import EXIT_CONFIGURATION, WorkerError
 from worker.settings import Settings
 
+_LOOK_AGAIN_S = 0.2
+_KNOWN_WITHIN_S = 15.0
 _MS_AN_HOUR = 3_600_000
 _HOURS_A_DAY = 24
 
@@ -21,12 +26,23 @@ def create(settings: Settings, partitions: int | None, replication_factor: int |
     admin = connect(settings)
     try:
         made = topics.create(admin, settings, partitions or topics.DEFAULT_PARTITIONS, replication_factor)
-        states = topics.look(admin, settings)
+        states = _look_until_known(admin, settings, made)
     except KafkaException as error:
         raise WorkerError(f"the broker does not answer: {topics.text_of(error)}") from None
     for state in states:
         print(f"{'created' if state.name in made else 'exists '}  {state.name}")
     return _complain(states)
+
+
+def _look_until_known(admin: AdminClient, settings: Settings, made: Sequence[str]) -> list[topics.TopicState]:
+    """Which broker answers is not ours to say, and each hears of a new topic in its own time."""
+    looking = Retrying(
+        retry=retry_if_result(lambda states: any(state.missing and state.name in made for state in states)),
+        wait=wait_fixed(_LOOK_AGAIN_S),
+        stop=stop_after_delay(_KNOWN_WITHIN_S),
+        retry_error_callback=lambda last: last.outcome.result() if last.outcome else [],
+    )
+    return looking(topics.look, admin, settings)
 
 
 def show(settings: Settings) -> int:

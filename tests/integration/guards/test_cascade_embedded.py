@@ -19,7 +19,7 @@ ON = [
 
 
 async def test_only_everyday_english_stops_at_the_embedded_guard() -> None:
-    settings: dict[str, object] = {"cascade": {"audit": 1e-9, "safe_below": 0.02, "settings": {"workers": 1}}}
+    settings: dict[str, object] = {"cascade": {"audit": 1e-9, "settings": {"workers": 1}}}
     guard = create("tests.support.guards:scripted", GuardOptions(settings=settings), load_policy())
     await guard.start()
     requests = [GuardRequest(text) for text in (*SAFE, *ON)]
