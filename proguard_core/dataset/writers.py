@@ -18,6 +18,7 @@ import orjson
 
 from proguard_core.dataset.builder import Dataset
 from proguard_core.dataset.datasheet import as_markdown, datasheet
+from proguard_core.dataset.items import Item
 from proguard_core.dataset.pictures import Fetch, local, training_bytes
 from proguard_core.dataset.samples import Sample
 from proguard_core.evaluation.rows import as_json
@@ -92,15 +93,19 @@ def _own_row(sample: Sample, pictures: Path, fetch: Fetch) -> dict[str, object]:
         name = hashlib.sha256(data).hexdigest()
         (pictures / name).write_bytes(data)
         images.append(f"pictures/{name}")
+    return {**item_record(item), "images": images, **({"origin": item.origin} if item.origin else {})}
+
+
+def item_record(item: Item) -> dict[str, object]:
+    """In the row form, with what `sources.read_items` reads beside it."""
     beside = {
         "licence": item.licence,
         "author": item.author,
         "post_id": item.post_id,
         "synonyms": list(item.synonyms),
         "observed_at": item.observed_at,
-        "origin": item.origin,
     }
-    return {**as_json(item.row), "images": images, **{key: value for key, value in beside.items() if value}}
+    return {**as_json(item.row), **{key: value for key, value in beside.items() if value}}
 
 
 def _verl_rows(samples: Sequence[Sample], fetch: Fetch) -> Iterator[dict[str, object]]:

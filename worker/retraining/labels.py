@@ -10,7 +10,8 @@ from proguard_core.dataset.items import Item
 from proguard_core.dataset.names import near_to_minors
 from proguard_core.dataset.reviews import decide
 from proguard_core.dataset.stream import MINORS_LEFT_OUT, Labelled, label_hits
-from proguard_core.evaluation.rows import Problems, as_json
+from proguard_core.dataset.writers import item_record
+from proguard_core.evaluation.rows import Problems
 from proguard_core.novelty.novelty import Novelty
 from proguard_core.policy.policy import MINORS, SEXUAL, Policy
 from proguard_core.policy.taxonomy import CATEGORY_NAMES, SUBCATEGORY_NAMES, name_key
@@ -112,17 +113,10 @@ def approvals(reviews: Iterable[Review], policy: Policy) -> dict[str, int]:
 
 
 def write_items(items: Iterable[Item], path: Path) -> None:
-    """In the row form, with what `sources.read_items` reads beside it."""
+    """One `item_record` a line."""
     with path.open("wb") as file:
         for item in items:
-            beside = {
-                "licence": item.licence,
-                "author": item.author,
-                "post_id": item.post_id,
-                "synonyms": list(item.synonyms),
-                "observed_at": item.observed_at,
-            }
-            file.write(orjson.dumps({**as_json(item.row), **{key: each for key, each in beside.items() if each}}))
+            file.write(orjson.dumps(item_record(item)))
             file.write(b"\n")
 
 

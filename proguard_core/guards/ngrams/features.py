@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proguard_core.guards.embedded.language import speaks_english
-from proguard_core.guards.embedded.windows import normalise
 
 BITS = 18
 SLOTS = 1 << BITS
@@ -57,8 +56,3 @@ class Words:
         if not 0 < len(ids) <= MOST_PIECES or self._unknown in ids:
             return False
         return sum(place in self._single for place in ids) <= _MOST_SINGLE * len(ids)
-
-
-def prepared(text: str) -> str:
-    """As the embedded guard reads it."""
-    return normalise(text)

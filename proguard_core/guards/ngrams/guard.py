@@ -13,7 +13,8 @@ from proguard_core.guards import checked
 from proguard_core.guards.embedded.reader import read_tokenizer
 from proguard_core.guards.embedded.text_model import FOLDER as TOKENIZER_FOLDER
 from proguard_core.guards.embedded.text_model import TOKENIZER, sigmoid
-from proguard_core.guards.ngrams.features import SLOTS, Words, is_plain, prepared, slots, weight
+from proguard_core.guards.embedded.windows import normalise
+from proguard_core.guards.ngrams.features import SLOTS, Words, is_plain, slots, weight
 from proguard_core.guards.protocol import (
     NO_CATEGORY,
     GuardDied,
@@ -127,7 +128,7 @@ class NgramGuard:
             await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
 
     def _judged(self, requests: Sequence[GuardRequest]) -> list[Judgement]:
-        texts = [prepared(request.text) for request in requests]
+        texts = [normalise(request.text) for request in requests]
         read = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [
             self._one(request, text, pieces.ids) for request, text, pieces in zip(requests, texts, read, strict=True)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from proguard_core.guards.embedded.reader import read_tokenizer
 from proguard_core.guards.embedded.text_model import FOLDER as TOKENIZER_FOLDER
-from proguard_core.guards.ngrams.features import SLOTS, Words, is_plain, prepared, slots, weight
+from proguard_core.guards.embedded.windows import normalise
+from proguard_core.guards.ngrams.features import SLOTS, Words, is_plain, slots, weight
 from proguard_core.guards.ngrams.guard import FOLDER, MANIFEST, WEIGHTS
 from proguard_core.training.embedded.folds import folds, kept_out
 from proguard_core.training.embedded.mixture import teaching_mixture
@@ -63,7 +64,7 @@ class Reader:
         """texts x SLOTS (scipy CSR), and which texts the first stage would score at all."""
         from scipy import sparse
 
-        normal = [prepared(text) for text in texts]
+        normal = [normalise(text) for text in texts]
         read = self._tokenizer.encode_batch_fast(normal, add_special_tokens=False)
         found = [slots(pieces.ids) for pieces in read]
         scored = [
