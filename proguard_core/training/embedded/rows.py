@@ -50,9 +50,12 @@ class LeftOut:
     codes: frozenset[str] = frozenset()
 
     def keeps(self, example: Example) -> bool:
-        """Whether an example is taught."""
-        code = None if example.category is None else CODES[example.category]
-        return example.source not in self.sources and code not in self.codes
+        """Whether an example is taught. An unsafe one of no known code may be of a code that is left out, so it is not."""
+        if example.source in self.sources:
+            return False
+        if example.category is None:
+            return not (self.codes and example.unsafe)
+        return CODES[example.category] not in self.codes
 
 
 NOTHING_LEFT_OUT = LeftOut()

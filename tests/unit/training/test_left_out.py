@@ -5,7 +5,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from proguard_core.training.embedded.rows import CODES, DEV_FILE, TRAIN_FILES, LeftOut, dev_examples, teaching_examples
+from proguard_core.training.embedded.rows import (
+    CODES,
+    DEV_FILE,
+    TRAIN_FILES,
+    Example,
+    LeftOut,
+    dev_examples,
+    teaching_examples,
+)
 
 
 def row(source: str, request: str, label: str, category: str | None = None) -> dict[str, Any]:
@@ -45,3 +53,11 @@ def test_a_code_is_left_out_of_every_source_and_of_our_own_phrases(tmp_path: Pat
     left = teaching_examples(data, 1, LeftOut(codes=frozenset({code})))
     assert {CODES[each.category] for each in left if each.category is not None} == taught - {code}
     assert any(each.category is None for each in left)
+
+
+def test_an_unsafe_row_that_may_be_of_a_left_out_code_is_not_taught() -> None:
+    left_out = LeftOut(codes=frozenset({"C8S1"}))
+    assert not left_out.keeps(Example("any", "a post", None, True, None))
+    assert left_out.keeps(Example("any", "a post", None, False, None))
+    assert left_out.keeps(Example("any", "a post", None, True, CODES.index("C9S1")))
+    assert LeftOut().keeps(Example("any", "a post", None, True, None))
