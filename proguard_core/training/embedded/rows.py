@@ -50,7 +50,7 @@ class LeftOut:
     codes: frozenset[str] = frozenset()
 
     def keeps(self, example: Example) -> bool:
-        """Whether an example is taught. An unsafe one of no known code may be of a code that is left out, so it is not."""
+        """Whether an example is taught. An unsafe one of no known code may be of one that is left out: it is not."""
         if example.source in self.sources:
             return False
         if example.category is None:
