@@ -3,6 +3,7 @@
 EXIT_USAGE = 2
 EXIT_FENCED = 75
 EXIT_CONFIGURATION = 78
+EXIT_TERMINATED = 143
 
 
 class WorkerError(Exception):

@@ -26,18 +26,34 @@ def _settings(context: typer.Context) -> "Settings":
 def retrain(
     context: typer.Context,
     once: Annotated[bool, typer.Option("--once", help="One round, then end; the default.")] = False,
+    schedule: Annotated[
+        str | None, typer.Option(metavar="CRON", help="Rounds at these times (UTC) until SIGTERM, as '17 3 * * *'.")
+    ] = None,
 ) -> None:
     """The loop, one round: reviewed posts become a dataset, new heads, a gate's report and perhaps the champion.
 
-    The same command after a crash goes on where it was. A schedule is cron's, or a CronJob's.
+    The same command after a crash goes on where it was. With a schedule no two rounds overlap: one that is due while
+    another is under way is skipped, and none is made up for.
     """
-    del once
     if context.invoked_subcommand is not None:
         return
+    if schedule is None:
+        settings = _settings(context)
+        import worker.commands.retrain as body
+
+        raise typer.Exit(body.once(settings))
+    if once:
+        raise typer.BadParameter("--once and --schedule exclude each other", param_hint="--schedule")
+    from worker.retraining.schedule import Times
+
+    try:
+        times = Times(schedule)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--schedule") from None
     settings = _settings(context)
     import worker.commands.retrain as body
 
-    raise typer.Exit(body.once(settings))
+    raise typer.Exit(body.on_schedule(settings, context.obj, times))
 
 
 @app.command()

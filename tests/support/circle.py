@@ -41,17 +41,11 @@ class Circle:
 
     def killed_after(self, step: str) -> None:
         """The same, killed as soon as the step's record is there."""
-        settings = self.stream.worker(0, **self.sections).settings
-        given = {
-            f"PROGUARD_{section}__{key}".upper(): value if isinstance(value, str) else json.dumps(value)
-            for section, table in settings.items()
-            for key, value in table.items()
-        }
         log = self.stream.directory / f"killed-after-{step}.log"
         with log.open("wb") as said:
             process = subprocess.Popen(
                 [sys.executable, "-m", "worker.cli", "retrain", "--once"],
-                env={**os.environ, **given, **self.environment},
+                env=self.variables(),
                 stdout=said,
                 stderr=said,
             )
@@ -61,6 +55,16 @@ class Circle:
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert self.keys(f"/{step}.json"), f"{step} was not reached: {log.read_text()}"
+
+    def variables(self) -> dict[str, str]:
+        """What a process of the loop has in its environment."""
+        settings = self.stream.worker(0, **self.sections).settings
+        given = {
+            f"PROGUARD_{section}__{key}".upper(): value if isinstance(value, str) else json.dumps(value)
+            for section, table in settings.items()
+            for key, value in table.items()
+        }
+        return {**os.environ, **given, **self.environment}
 
     def keys(self, ending: str) -> list[str]:
         """Of the runs, but for the release's."""

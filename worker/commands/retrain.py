@@ -1,16 +1,20 @@
 """`proguard retrain` and what belongs to it: what is said, and how it ends."""
 
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from confluent_kafka import KafkaException
 
 from proguard_core.guards.embedded.heads import HeadsError
 from proguard_core.policy.loader import load_policy
+from proguard_core.policy.policy import Policy
 from proguard_core.policy.problems import PolicyError
 from proguard_core.training.embedded.heads.taught import DatasetError
 from proguard_core.training.gate.evidence import EvidenceError
@@ -22,17 +26,52 @@ from proguard_core.training.registry.records import DamagedError, Step
 from proguard_core.training.registry.runs import RunError
 from proguard_core.training.registry.store import Refused, StoreError
 from worker.commands.connection import connect
-from worker.errors import BusyError, ConfigurationError, WorkerError
+from worker.errors import EXIT_TERMINATED, BusyError, ConfigurationError, WorkerError
+from worker.moderation.run import Stop
+from worker.retraining.round_process import RoundProcess
 from worker.retraining.run import once as one_round
 from worker.retraining.run import open_registry
+from worker.retraining.schedule import Scheduler, Times
+from worker.retraining.schedule_service import ScheduleService
 from worker.settings import Settings
+from worker.telemetry.health import Heart
 from worker.topics import text_of
 
 _PATIENCE_S = 20.0
 
 
 def once(settings: Settings) -> int:
-    """One round; how it ended as a line of JSON. 0 also where nothing is to be learned or the gate refuses."""
+    """One round; how it ended as a line of JSON. 0 also where nothing is to be learned or the gate refuses.
+
+    SIGTERM ends it with 143: its files and its lease are put away, and the next round goes on behind its last step.
+    """
+    policy = _checked(settings)
+    connect(settings)
+    signal.signal(signal.SIGTERM, _terminated)
+    with explained():
+        done = one_round(settings, policy, lambda text: print(text, file=sys.stderr))
+    said = {"end": done.end, "run": done.run, "report": done.report, "said": done.said}
+    print(json.dumps(said, ensure_ascii=False))
+    return 0
+
+
+def on_schedule(settings: Settings, config: Path | None, times: Times) -> int:
+    """Rounds at these times until SIGTERM or Ctrl-C, each a process of its own. config: file of the settings.
+
+    A round that fails is counted and said; the next one is tried at its time.
+    """
+    _checked(settings)
+    stop = Stop()
+    stop.install()
+    heart = Heart()
+    scheduler = Scheduler(times, lambda: RoundProcess(config), beat=heart.beat)
+    with ScheduleService(settings, scheduler.counts, heart, times.expression):
+        scheduler.run(stop)
+    return 0
+
+
+def _checked(settings: Settings) -> Policy:
+    """The policy. ConfigurationError for what can be said before anything is asked of broker or S3."""
     try:
         policy = load_policy(settings.policy.path)
     except PolicyError as error:
@@ -42,13 +81,12 @@ def once(settings: Settings) -> int:
             f"retrain teaches the embedded guard; for {settings.guard.engine!r} see Training the adapter in "
             "docs/retraining.md"
         )
-    open_registry(settings)  # says what is not set before anything is asked of the broker
-    connect(settings)
-    with explained():
-        done = one_round(settings, policy, lambda text: print(text, file=sys.stderr))
-    said = {"end": done.end, "run": done.run, "report": done.report, "said": done.said}
-    print(json.dumps(said, ensure_ascii=False))
-    return 0
+    open_registry(settings)
+    return policy
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(EXIT_TERMINATED)
 
 
 def history(settings: Settings) -> int:

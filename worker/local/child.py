@@ -40,15 +40,19 @@ class Child:
         environment: dict[str, str] | None = None,
         directory: Path | None = None,
         read_output: bool = False,
+        share_errors: bool = False,
     ) -> None:
-        """Start it. log takes standard error, and standard output unless read_output keeps that as a pipe."""
+        """Start it. log takes standard error, and standard output unless read_output keeps that as a pipe.
+
+        share_errors: standard error is ours.
+        """
         self._log: IO[bytes] | None = log.open("ab") if log else None
         sink = self._log or subprocess.DEVNULL
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE if read_output else sink,
-            stderr=sink,
+            stderr=None if share_errors else sink,
             env=environment,
             cwd=directory,
             start_new_session=True,

@@ -7,6 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from worker.telemetry.schedule_table import SCHEDULE_METRICS
 from worker.telemetry.table import ATTRIBUTES, METRICS, Metric
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
@@ -60,14 +61,24 @@ The first name is OpenTelemetry's, the second what Prometheus sees; there a hist
 Prometheus sees the resource (service name, version, instance) as `target_info`.
 """
 
+_SCHEDULE = """## Of the schedule
+
+`proguard retrain --schedule` serves `/metrics`, `/livez` (503 when the schedule was not looked at for
+`telemetry.live_timeout_s`) and `/status` at 9463, beside a worker of the same machine; `telemetry.port` says another
+port, 0 none. By OTLP its service is `proguard-retraining`. These are all of its metrics, and no worker has them. A
+training by GRPO says more of itself: [retraining.md](retraining.md#what-it-says-of-itself).
+"""
+
 
 def content() -> str:
     """The whole document."""
     head = "| name | in Prometheus | type | unit | attributes | meaning |\n| --- | --- | --- | --- | --- | --- |\n"
     rows = "".join(_row(metric) for metric in METRICS)
+    scheduled = "".join(_row(metric) for metric in SCHEDULE_METRICS)
     attributes = "".join(f"| `{name}` | {meaning} |\n" for name, meaning in ATTRIBUTES.items())
     return (
         f"{_INTRODUCTION}\n{head}{rows}\n"
+        f"{_SCHEDULE}\n{head}{scheduled}\n"
         f"## Attributes\n\nPrometheus' labels have `_` for `.`.\n\n| attribute | value |\n| --- | --- |\n{attributes}"
     )
 

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from worker.settings import Settings
+from worker.telemetry import table
 from worker.telemetry.histograms import PeriodicReader, PrometheusReader, Series
 from worker.telemetry.instruments import Observer, observe, series
 from worker.telemetry.server import Answer
@@ -25,33 +26,53 @@ from worker.telemetry.telemetry import Telemetry
 log = logging.getLogger(__name__)
 
 SCOPE = "proguard"
+MODERATION, RETRAINING = "proguard-moderation", "proguard-retraining"
 _CLOSE_TIMEOUT_S = 3.0
 _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
+class MetricExporters:
+    """One table of metrics, for Prometheus and, where it is wanted, by OTLP."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        resource: Resource,
+        histograms: Sequence[Series],
+        observers: Mapping[Metric, Observer],
+        metrics: Sequence[Metric],
+    ) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._scraping = Lock()
+        readers: list[MetricReader] = [PrometheusReader(histograms, self._registry)]
+        if (endpoint := _endpoint(settings, "metrics")) is not None:
+            readers.append(_otlp_reader(histograms, endpoint or None, settings.telemetry.otlp_interval_s))
+        self._meters = MeterProvider(readers, resource, shutdown_on_exit=False)
+        observe(self._meters.get_meter(SCOPE, _version()), observers, metrics)
+
+    def prometheus(self) -> Answer:
+        """All metrics in Prometheus' text format; scrapes follow one another."""
+        with self._scraping:
+            return 200, CONTENT_TYPE_LATEST, generate_latest(self._registry)
+
+    def close(self) -> None:
+        """Send what is left; waits a few seconds at most."""
+        self._meters.shutdown(_CLOSE_TIMEOUT_S * 1000)
 
 
 class Exporters:
     """Reads the observers whenever somebody collects; gives telemetry its tracer where spans go by OTLP."""
 
     def __init__(self, settings: Settings, telemetry: Telemetry, observers: Mapping[Metric, Observer]) -> None:
-        resource = _resource(settings)
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._scraping = Lock()
+        resource = resource_of(settings, MODERATION)
         histograms = series(telemetry, settings.topics.posts, settings.kafka.group_id)
-        readers: list[MetricReader] = [PrometheusReader(histograms, self._registry)]
-        if (metrics := _endpoint(settings, "metrics")) is not None:
-            readers.append(_otlp_reader(histograms, metrics or None, settings.telemetry.otlp_interval_s))
-        self._meters = MeterProvider(readers, resource, shutdown_on_exit=False)
-        observe(self._meters.get_meter(SCOPE, _version()), observers)
+        self._metrics = MetricExporters(settings, resource, histograms, observers, table.METRICS)
+        self.prometheus = self._metrics.prometheus
         self._spans: TracerProvider | None = None
         if (traces := _endpoint(settings, "traces")) is not None:
             self._spans = _span_provider(traces or None, resource)
             tracer = self._spans.get_tracer(SCOPE, _version())
             telemetry.tracer = Tracer(tracer, settings.topics.posts, settings.topics.verdicts, settings.kafka.group_id)
-
-    def prometheus(self) -> Answer:
-        """All metrics in Prometheus' text format; scrapes follow one another."""
-        with self._scraping:
-            return 200, CONTENT_TYPE_LATEST, generate_latest(self._registry)
 
     def close(self) -> None:
         """Send what is left, for a few seconds at most: a collector that is away must not hold up the end."""
@@ -62,7 +83,7 @@ class Exporters:
     def _close(self) -> None:
         if self._spans is not None:
             self._spans.shutdown()
-        self._meters.shutdown(_CLOSE_TIMEOUT_S * 1000)
+        self._metrics.close()
 
 
 def _endpoint(settings: Settings, signal: str) -> str | None:
@@ -87,10 +108,10 @@ def _span_provider(endpoint: str | None, resource: Resource) -> TracerProvider:
     return provider
 
 
-def _resource(settings: Settings) -> Resource:
+def resource_of(settings: Settings, service: str) -> Resource:
     """Who says it. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES add to it and win."""
     ours = {
-        "service.name": "proguard-moderation",
+        "service.name": service,
         "service.version": _version(),
         "service.instance.id": f"{settings.kafka.hostname}.{settings.kafka.slot}",
     }

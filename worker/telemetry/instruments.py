@@ -1,6 +1,6 @@
 """OpenTelemetry instruments made from the table, which read the counts when somebody collects."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,14 +18,14 @@ Observer = Callable[[], Iterable[Point]]
 _KAFKA = "kafka"
 
 
-def observe(meter: Meter, observers: Mapping[Metric, Observer]) -> None:
-    """One observable instrument for every metric of the table that is not a histogram; KeyError if one is forgotten."""
+def observe(meter: Meter, observers: Mapping[Metric, Observer], metrics: Sequence[Metric] = table.METRICS) -> None:
+    """One observable instrument for every metric of a table that is not a histogram; KeyError if one is forgotten."""
     make: dict[Kind, Callable[..., Any]] = {
         Kind.COUNTER: meter.create_observable_counter,
         Kind.UP_DOWN_COUNTER: meter.create_observable_up_down_counter,
         Kind.GAUGE: meter.create_observable_gauge,
     }
-    for metric in table.METRICS:
+    for metric in metrics:
         if metric.kind is not Kind.HISTOGRAM:
             callback = partial(_observations, metric, observers[metric])
             make[metric.kind](metric.name, [callback], unit=metric.unit, description=metric.meaning)
