@@ -1,25 +1,39 @@
-"""How much of a stream a cascade saves, and at what recall: `python -m benchmarks.cascade DATA [--guard FOLDER] ...`.
+"""How much of a stream a cascade saves, and at what recall: `python -m benchmarks.cascade DATA [--guard FOLDER ...]`.
 
 DATA is the folder of labelled rows that the embedded guard was taught from; the rows measured are those of sources (and
-codes) that the guard's manifest says were left out, and of --more, which were never taught. Recall is of labels: an
-unsafe row counts as caught where it reaches the big guard. Thresholds are fitted on one half of the rows and measured
-on the other; the mix has --unsafe unsafe posts.
+codes) that the guard's manifest says were left out, and of --more, which were never taught. Several guards, each taught
+without other sources, judge each its own rows. Recall is of labels: an unsafe row counts as caught where it reaches the
+big guard. Thresholds are fitted on one half of the rows and measured on the other; the mix has --unsafe unsafe posts.
+--words puts the model of words before each guard, taught without the same sources and codes.
 """
 
 import argparse
 import asyncio
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from proguard_core.guards.audit import share_at_least
 from proguard_core.guards.cascade import Sureness
 from proguard_core.guards.factory import create
+from proguard_core.guards.ngrams.guard import FOLDER as WORDS
+from proguard_core.guards.ngrams.guard import MANIFEST
 from proguard_core.guards.protocol import GuardOptions, GuardRequest, Judgement
 from proguard_core.policy.loader import load_policy
-from proguard_core.training.embedded.rows import DEV_FILE, TRAIN_FILES, CategoryMap, read_rows
+from proguard_core.training.embedded.mixture import teaching_mixture
+from proguard_core.training.embedded.rows import (
+    DEV_FILE,
+    TRAIN_FILES,
+    CategoryMap,
+    Example,
+    LeftOut,
+    read_rows,
+)
+from proguard_core.training.ngrams.__main__ import Reader, measured, questions, taught
 
 DEFAULT_GUARD = Path(__file__).parents[1] / "proguard_core" / "guards" / "embedded" / "model"
 THRESHOLDS = (0.01, 0.02, 0.03, 0.035, 0.04, 0.045, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.3)
@@ -30,16 +44,17 @@ SEED = 7
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One labelled text. code: of the taxonomy, `?` where nothing says which."""
+    """One labelled text. code: of the taxonomy, `?` where nothing says which. new: of a code that was not taught."""
 
     source: str
     text: str
     unsafe: bool
     code: str
+    new: bool = False
 
 
-def rows_of(folder: Path, sources: set[str]) -> list[Row]:
-    """Every labelled request of the sources, each text once."""
+def rows_of(folder: Path, sources: set[str], codes: Container[str] = ()) -> list[Row]:
+    """Every labelled request of the sources, each text once. codes: those that were not taught."""
     categories = CategoryMap()
     found: dict[str, Row] = {}
     for name in (*TRAIN_FILES, DEV_FILE):
@@ -51,8 +66,18 @@ def rows_of(folder: Path, sources: set[str]) -> list[Row]:
                 and categories.keeps_request_label(row)
             ):
                 code = categories.code(row) or "?"
-                found[row["request"]] = Row(row["source"], row["request"], row["request_label"] == "unsafe", code)
+                unsafe = row["request_label"] == "unsafe"
+                found[row["request"]] = Row(row["source"], row["request"], unsafe, code, unsafe and code in codes)
     return list(found.values())
+
+
+def drawn(rows: Sequence[Row], most: int) -> list[Row]:
+    """At most so many rows of each source and label, drawn by the seed."""
+    kinds: dict[tuple[str, bool], list[Row]] = {}
+    for row in rows:
+        kinds.setdefault((row.source, row.unsafe), []).append(row)
+    chooser = random.Random(SEED)
+    return [row for members in kinds.values() for row in chooser.sample(members, min(most, len(members)))]
 
 
 async def judged(guard_folder: Path, rows: Sequence[Row]) -> list[Judgement]:
@@ -89,14 +114,31 @@ class Figures:
         return f"{self.caught}/{self.unsafe} unsafe reach the big guard: {self.recall():.4f}, lower bound {bound:.4f}"
 
 
-Judged = tuple[Row, Judgement]
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A row, what the embedded guard says, and whether the model of words has already let it pass as safe."""
+
+    row: Row
+    said: Judgement
+    passed: bool = False
+
+
+def passed_by_words(data: Path, left_out: LeftOut, rows: Sequence[Row]) -> list[bool]:
+    """Whether the model of words, taught without what is left out, lets each row pass at its shipped bound."""
+    reader = Reader()
+    model = taught(reader, questions(teaching_mixture(data, SEED, left_out)))
+    examples = [Example(row.source, row.text, None, row.unsafe, None) for row in rows]
+    found = measured(reader, model, examples, np.ones(len(rows), dtype=np.bool_))
+    bound = json.loads((WORDS / MANIFEST).read_text())["safe_below"]
+    return [bool(score < bound) for score in found.score]
 
 
 def measure(pairs: Sequence[Judged], safe_below: float) -> Figures:
     """By the cascade's own rule."""
     sureness = Sureness(safe_below=safe_below)
-    unsafe = [not sureness.passes(judgement) for row, judgement in pairs if row.unsafe]
-    safe = [not sureness.passes(judgement) for row, judgement in pairs if not row.unsafe]
+    goes_on = [not (pair.passed or sureness.passes(pair.said)) for pair in pairs]
+    unsafe = [on for pair, on in zip(pairs, goes_on, strict=True) if pair.row.unsafe]
+    safe = [on for pair, on in zip(pairs, goes_on, strict=True) if not pair.row.unsafe]
     return Figures(len(unsafe), sum(unsafe), len(safe), sum(safe))
 
 
@@ -117,55 +159,72 @@ def chosen(pairs: Sequence[Judged]) -> float | None:
     return max(sure, default=None)
 
 
-def report(pairs: list[Judged], withheld: set[str], mix: float) -> None:
-    """Every threshold, then the fitted one by source and by category."""
-    fitted, held = halves(pairs)
-    print(f"rows: {sum(row.unsafe for row, _ in pairs)} unsafe, {sum(not row.unsafe for row, _ in pairs)} safe")
+def report(pairs: list[Judged], mix: float, bound: float | None) -> None:
+    """Every threshold, then one of them (bound, else the fitted one on the other half) by source and by category."""
+    unsafe = sum(pair.row.unsafe for pair in pairs)
+    print(f"rows: {unsafe} unsafe, {len(pairs) - unsafe} safe")
     print(f"share: of a mix with {mix:.0%} unsafe posts, what reaches the big guard")
     for threshold in THRESHOLDS:
         figures = measure(pairs, threshold)
         print(f"safe_below {threshold:<6} share {figures.share(mix):.3f}  {figures.said()}")
-    below = chosen(fitted)
+    fitted, held = halves(pairs) if bound is None else (pairs, pairs)
+    below = chosen(fitted) if bound is None else bound
     if below is None:
         print(f"no threshold has a recall of {WANTED} for certain on the first half: nothing is fitted")
         return
-    figures = measure(held, below)
-    print(f"fitted on half of the rows: safe_below {below}; on the other half:")
-    print(f"  share {figures.share(mix):.3f}  {figures.said()}")
-    for title, values in (
-        ("source", {row.source for row, _ in held}),
-        ("category", {row.code for row, _ in held}),
-    ):
-        for value in sorted(values):
-            part = measure([(row, said) for row, said in held if value in (row.source, row.code)], below)
-            mark = " (withheld from training)" if value in withheld else ""
-            said = [part.said()] if part.unsafe >= FEWEST else []
-            said += [f"{part.forwarded}/{part.safe} safe ones reach it"] if part.safe else []
-            if said:
-                print(f"  {title} {value}{mark}: {'; '.join(said)}")
+    print("fitted on half of the rows, measured on the other:" if bound is None else "as asked, on all rows:")
+    for name, part in parts(held).items():
+        figures = measure(part, below)
+        said = [figures.said()] if figures.unsafe >= FEWEST else []
+        said += [f"{figures.forwarded}/{figures.safe} safe ones reach it"] if figures.safe else []
+        said += [f"share {figures.share(mix):.3f}"] if figures.unsafe and figures.safe else []
+        if said:
+            print(f"  {name}, safe_below {below}: {'; '.join(said)}")
 
 
-def main() -> None:
-    """Judge the rows and print the figures."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.cascade", description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--guard", type=Path, default=DEFAULT_GUARD, help="folder of the first guard's artefact")
-    parser.add_argument("--more", nargs="*", default=(), help="sources that were never taught, beside those left out")
-    parser.add_argument("--taught-safe", nargs="*", default=(), help="sources whose held-out safe rows are added")
-    parser.add_argument("--unsafe", type=float, default=0.1)
-    asked = parser.parse_args()
-    manifest = json.loads((asked.guard / "manifest.json").read_text())
+def parts(pairs: list[Judged]) -> dict[str, list[Judged]]:
+    """All rows, and those of each source, each code, and of codes that were taught and were not."""
+    made = {"all": pairs}
+    for pair in sorted(pairs, key=lambda pair: (pair.row.source, pair.row.code)):
+        made.setdefault(f"source {pair.row.source}", []).append(pair)
+    for pair in sorted((pair for pair in pairs if pair.row.unsafe), key=lambda pair: pair.row.code):
+        made.setdefault(f"main category {pair.row.code.partition('S')[0]}", []).append(pair)
+        made.setdefault(f"categories {'withheld from training' if pair.row.new else 'taught'}", []).append(pair)
+    return made
+
+
+def rows_and_judgements(asked: argparse.Namespace, folder: Path) -> list[Judged]:
+    """What one guard was not taught, judged by it."""
+    manifest = json.loads((folder / "manifest.json").read_text())
     left_out = manifest.get("left_out", {"sources": [], "codes": []})
-    rows = rows_of(asked.data, {*left_out["sources"], *asked.more})
-    print(f"sources left out: {', '.join(sorted({row.source for row in rows}))}")
+    rows = drawn(rows_of(asked.data, {*left_out["sources"], *asked.more}, left_out["codes"]), asked.rows)
+    print(f"sources left out: {', '.join(sorted({row.source for row in rows}))}; codes: {left_out['codes'] or 'none'}")
     if asked.taught_safe:
         print(
             f"NOT left out, held-out rows only, so its share is flattering: safe rows of {', '.join(asked.taught_safe)}"
         )
         held_out = {row["request"] for row in read_rows(asked.data / DEV_FILE)}
         rows += [row for row in rows_of(asked.data, set(asked.taught_safe)) if not row.unsafe and row.text in held_out]
-    judgements = asyncio.run(judged(asked.guard, rows))
-    report(list(zip(rows, judgements, strict=True)), set(left_out["codes"]), asked.unsafe)
+    without = LeftOut(frozenset(left_out["sources"]), frozenset(left_out["codes"]))
+    passed = passed_by_words(asked.data, without, rows) if asked.words else [False] * len(rows)
+    said = asyncio.run(judged(folder, rows))
+    return [Judged(*each) for each in zip(rows, said, passed, strict=True)]
+
+
+def main() -> None:
+    """Judge the rows and print the figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cascade", description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--guard", type=Path, nargs="+", default=[DEFAULT_GUARD], help="folders of first guards")
+    parser.add_argument("--more", nargs="*", default=(), help="sources that were never taught, beside those left out")
+    parser.add_argument("--taught-safe", nargs="*", default=(), help="sources whose held-out safe rows are added")
+    parser.add_argument("--rows", type=int, default=1500, help="at most so many of each source and label")
+    parser.add_argument("--words", action="store_true", help="the model of words (`ngrams`) judges before the guard")
+    parser.add_argument("--safe-below", type=float, help="show this bound by category, instead of fitting one")
+    parser.add_argument("--unsafe", type=float, default=0.1)
+    asked = parser.parse_args()
+    pairs = [pair for folder in asked.guard for pair in rows_and_judgements(asked, folder)]
+    report(pairs, asked.unsafe, asked.safe_below)
 
 
 if __name__ == "__main__":

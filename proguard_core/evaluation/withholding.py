@@ -10,7 +10,7 @@ from proguard_core.evaluation.rows import Row
 from proguard_core.policy.policy import SEXUAL, Policy
 
 MAX_SHARE = 0.25
-OWN = "the set's own"
+OWN, UNTRAINED = "the set's own", "never trained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,30 @@ def main(code: str) -> str:
     return code.partition("S")[0]
 
 
-def splits(name: str, rows: Sequence[Row], policy: Policy, wanted: int, most: float = MAX_SHARE) -> list[Split]:
+def splits(
+    name: str,
+    rows: Sequence[Row],
+    policy: Policy,
+    wanted: int,
+    most: float = MAX_SHARE,
+    untrained: frozenset[str] = frozenset(),
+) -> list[Split]:
     """Up to `wanted` different splits of a set, each withholding at most that share of its unsafe rows.
 
     Deterministic for a set's name. No category is in two splits unless a split would be empty without it. The sexual
     category is never withheld: every policy lists minors. Fewer splits where the set does not allow as many.
+    untrained: main categories that no training of the guard saw; the first split withholds exactly these, whatever
+    their share, where the set has rows of them and of others.
     """
     unsafe = [row for row in rows if row.unsafe and row.categories]
     sizes = Counter(next(iter(mains)) for row in unsafe if len(mains := {main(code) for code in row.categories}) == 1)
     candidates = sorted(code for code in sizes if code != SEXUAL and code in policy.categories)
-    found: list[Split] = []
+    withheld = untrained & set(candidates)
+    found = [Split(UNTRAINED, withheld)] if withheld and len(withheld) < len(sizes) else []
     used: Counter[str] = Counter()
     for number in range(1, 4 * wanted + 1):
+        if len(found) == wanted:
+            break
         order = candidates.copy()
         random.Random(f"{name} {number}").shuffle(order)
         order.sort(key=lambda code: used[code])
@@ -60,8 +72,6 @@ def splits(name: str, rows: Sequence[Row], policy: Policy, wanted: int, most: fl
         if chosen and all(split.withheld != other.withheld for other in found):
             found.append(split)
             used.update(chosen)
-        if len(found) == wanted:
-            break
     return found
 
 

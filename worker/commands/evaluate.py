@@ -147,7 +147,7 @@ def _work(policy: Policy, benchmarks: Sequence[Benchmark], request: Request) -> 
     """What is asked under each policy, by the categories that it lacks; the whole policy comes first."""
     work: dict[frozenset[str], list[Asked]] = {frozenset(): [Asked(each, None, each.rows) for each in benchmarks]}
     for benchmark in benchmarks if request.splits else ():
-        for split in splits(benchmark.name, benchmark.rows, policy, request.splits):
+        for split in splits(benchmark.name, benchmark.rows, policy, request.splits, untrained=request.untrained):
             rows = [row for row in benchmark.rows if row.safe or (row.unsafe and (row.categories or row.ood_name))]
             work.setdefault(split.withheld, []).append(Asked(benchmark, split, rows))
     return work

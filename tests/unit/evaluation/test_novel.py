@@ -48,6 +48,14 @@ def test_splits_withhold_at_most_a_quarter_and_never_minors() -> None:
         assert "C11" not in split.withheld
 
 
+def test_what_no_training_saw_is_the_first_split_whatever_its_share() -> None:
+    found = splits("mine", ROWS, POLICY, 2, untrained=frozenset({"C8", "C2", "C11", "C9"}))
+    assert found[0] == Split("never trained", frozenset({"C8", "C2"}))
+    assert len(found) == 2
+    assert splits("mine", ROWS, POLICY, 1, untrained=frozenset({"C9"}))[0].name == "split 1"
+    assert splits("mine", unsafe("C8S1", 50), POLICY, 3, untrained=frozenset({"C8"})) == []
+
+
 def test_a_set_of_one_category_has_no_split() -> None:
     assert splits("mine", unsafe("C8S1", 50), POLICY, 3) == []
 
