@@ -1,12 +1,13 @@
 """From readings of a post's parts to one judgement, and the sentence that explains it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from proguard_core.guards.embedded.naming import novel_name
 from proguard_core.guards.embedded.placing import Place
-from proguard_core.guards.protocol import NO_CATEGORY, Category, Judgement
+from proguard_core.guards.embedded.text_model import SCORE_DIGITS
+from proguard_core.guards.protocol import Category, Judgement
 from proguard_core.policy.policy import MINORS, SEXUAL, Policy
 from schemas.common import CategoryKind, Outcome, Reason
 
@@ -52,24 +53,46 @@ def judgement(
     """The worst finding decides; without an unsafe one, a doubt leaves the post undetermined.
 
     findings: empty only where there was nothing to judge, which needs a doubt. with_response: the post has a response.
+    Scores are those of the worst findings, of the post and of each turn.
     """
-    worst = max(findings, key=lambda finding: finding.excess, default=None)
+    asked = _Turn([finding for finding in findings if finding.part is not Part.RESPONSE])
+    answered = _Turn([finding for finding in findings if finding.part is Part.RESPONSE])
+    worst = _worst(findings)
     if worst is None or (not worst.unsafe and doubt is not None):
         reason = doubt or Reason.NOT_JUDGEABLE
-        score = worst.score if worst else None
-        return Judgement(Outcome.UNDETERMINED, reason, rationale=_UNDETERMINED[reason], score=score)
-    request = _label([finding for finding in findings if finding.part is not Part.RESPONSE])
-    response = _label([finding for finding in findings if finding.part is Part.RESPONSE]) if with_response else None
-    if not worst.unsafe:
+        made = Judgement(Outcome.UNDETERMINED, reason, rationale=_UNDETERMINED[reason])
+    elif worst.unsafe:
+        category = _category(worst, vocabulary, policy)
+        made = Judgement(Outcome.UNSAFE, category=category, rationale=_reasoned(worst, category))
+    else:
         bound = worst.place.threshold
         said = f"The highest score is {worst.score:.2f}, below the threshold of {bound:.2f}, in {worst.part}."
-        return Judgement(Outcome.SAFE, None, request, response, NO_CATEGORY, said, worst.score)
-    category = _category(worst, vocabulary, policy)
-    return Judgement(Outcome.UNSAFE, None, request, response, category, _reasoned(worst, category), worst.score)
+        made = Judgement(Outcome.SAFE, rationale=said)
+    known = made.outcome is not Outcome.UNDETERMINED
+    return replace(
+        made,
+        request=asked.label if known else None,
+        response=answered.label if known and with_response else None,
+        score=_rounded(worst),
+        request_score=_rounded(asked.worst),
+        response_score=_rounded(answered.worst),
+    )
 
 
-def _label(findings: Sequence[Finding]) -> Outcome:
-    return Outcome.UNSAFE if any(finding.unsafe for finding in findings) else Outcome.SAFE
+def _worst(findings: Sequence[Finding]) -> Finding | None:
+    return max(findings, key=lambda finding: finding.excess, default=None)
+
+
+class _Turn:
+    """What was found in the request (its pictures included) or in the response."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self.worst = _worst(findings)
+        self.label = Outcome.UNSAFE if self.worst is not None and self.worst.unsafe else Outcome.SAFE
+
+
+def _rounded(finding: Finding | None) -> float | None:
+    return None if finding is None else round(finding.score, SCORE_DIGITS)
 
 
 def _category(worst: Finding, vocabulary: dict[str, int], policy: Policy) -> Category:

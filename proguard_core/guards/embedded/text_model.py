@@ -15,6 +15,8 @@ FOLDER = Path(__file__).parent / "model"
 MODEL, TOKENIZER, CALIBRATION, MANIFEST = "model.onnx", "tokenizer.json", "calibration.json", "manifest.json"
 REQUEST, RESPONSE, FIRST_CATEGORY = 0, 1, 2
 OTHER = "other"
+# Beyond these digits a score says nothing; fewer would make a post just below its threshold look as if it reached it.
+SCORE_DIGITS = 6
 
 Floats = NDArray[np.float64]
 

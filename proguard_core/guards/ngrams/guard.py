@@ -12,7 +12,7 @@ import numpy as np
 from proguard_core.guards import checked
 from proguard_core.guards.embedded.reader import read_tokenizer
 from proguard_core.guards.embedded.text_model import FOLDER as TOKENIZER_FOLDER
-from proguard_core.guards.embedded.text_model import TOKENIZER, sigmoid
+from proguard_core.guards.embedded.text_model import SCORE_DIGITS, TOKENIZER, sigmoid
 from proguard_core.guards.embedded.windows import normalise
 from proguard_core.guards.ngrams.features import SLOTS, Words, is_plain, slots, weight
 from proguard_core.guards.protocol import (
@@ -139,7 +139,7 @@ class NgramGuard:
             return _UNSURE
         if not self._words.are_read(ids) or not is_plain(text, request.language):
             return _UNSURE
-        score = self._model.score(ids)
+        score = round(self._model.score(ids), SCORE_DIGITS)
         said = f"The first stage scores it {score:.3f}."
         return Judgement(Outcome.SAFE, None, Outcome.SAFE, None, NO_CATEGORY, said, score)
 

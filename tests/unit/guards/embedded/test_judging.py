@@ -45,6 +45,29 @@ def test_request_and_response_have_labels_of_their_own() -> None:
     assert (made.request, made.response) == (Outcome.SAFE, Outcome.UNSAFE)
 
 
+def test_each_turn_has_a_score_of_its_own() -> None:
+    """A table of responses must not be drawn from the post's one score, which is the worse turn's."""
+    found = [finding(0.7), finding(0.2), finding(0.31, part=Part.RESPONSE), finding(0.6, part=Part.PICTURE_TEXT)]
+    made = judgement(found, None, True, {}, LISTED)
+    assert (made.score, made.request_score, made.response_score) == (0.7, 0.7, 0.31)
+    assert (made.request, made.response) == (Outcome.UNSAFE, Outcome.SAFE)
+    alone = judgement([finding(0.31, part=Part.RESPONSE)], None, True, {}, LISTED)
+    assert (alone.score, alone.request_score, alone.response_score) == (0.31, None, 0.31)
+    doubted = judgement([finding(0.3), finding(0.4, part=Part.RESPONSE)], Reason.NOT_JUDGEABLE, True, {}, LISTED)
+    assert (doubted.outcome, doubted.request_score, doubted.response_score) == (Outcome.UNDETERMINED, 0.3, 0.4)
+
+
+def test_a_turn_is_scored_by_the_part_that_labels_it() -> None:
+    found = [finding(0.8, "C3S1", threshold=0.9), finding(0.4, "C4S1", threshold=0.3)]
+    made = judgement(found, None, False, {}, LISTED)
+    assert (made.request, made.request_score) == (Outcome.UNSAFE, 0.4)
+
+
+def test_scores_have_six_digits() -> None:
+    made = judgement([finding(0.123456789), finding(0.98765432101, part=Part.RESPONSE)], None, True, {}, LISTED)
+    assert (made.score, made.request_score, made.response_score) == (0.987654, 0.123457, 0.987654)
+
+
 def test_a_novel_risk_has_a_name_a_nearest_code_and_no_code() -> None:
     made = judgement([finding(0.9, None)], None, False, {"lottery": 9000, "secrets": 8000}, LISTED).category
     assert (made.kind, made.code, made.nearest, made.similarity) == (CategoryKind.NOVEL, None, "C4S1", 0.4)
