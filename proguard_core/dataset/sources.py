@@ -1,6 +1,6 @@
 """Rows from files: ProGuard-data as it is published, and labelled rows of one's own (docs/retraining.md)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -28,16 +28,22 @@ class Form(StrEnum):
 
 
 def read_items(
-    path: Path, form: Form, origin: Origin, problems: Problems, licence: str | None = None
+    path: Path,
+    form: Form,
+    origin: Origin,
+    problems: Problems,
+    licence: str | None = None,
+    codes: Collection[str] = (),
 ) -> Iterator[Item]:
     """Rows of a JSON Lines, JSON, CSV or Parquet file (.gz too), one at a time. Pictures lie relative to the file.
 
-    licence: of rows that name none. Raises FormError and OSError for the file; what is wrong with a row is noted.
+    licence: of rows that name none. codes: of a policy, which own rows may name beside the taxonomy's. Raises FormError
+    and OSError for the file; what is wrong with a row is noted.
     """
     convert = _FORMS[form]
     for place, record in read_records(path, problems):
         try:
-            for row in convert(record, place):
+            for row in convert(record, place, codes):
                 yield _item(row, record, origin, path, licence)
         except RowError as error:
             problems.add(str(error), place)
@@ -57,13 +63,13 @@ def _item(row: Row, record: Record, origin: Origin, path: Path, licence: str | N
     )
 
 
-def _own(record: Record, place: str) -> list[Row]:
+def _own(record: Record, place: str, codes: Collection[str]) -> list[Row]:
     if "source_category" in record and "category" not in record:
         return labelled(record, place, _NO_MAP)
-    return [parse({"id": place, **record})]
+    return [parse({"id": place, **record}, codes)]
 
 
-def _proguard(record: Record, place: str) -> list[Row]:
+def _proguard(record: Record, place: str, _codes: Collection[str]) -> list[Row]:
     return proguard(record, place, _NO_MAP)
 
 
@@ -82,4 +88,4 @@ def _texts(record: Record, key: str) -> tuple[str, ...]:
 
 
 _NO_MAP = CategoryMap({})
-_FORMS: dict[Form, Callable[[Record, str], list[Row]]] = {Form.PROGUARD: _proguard, Form.OWN: _own}
+_FORMS: dict[Form, Callable[[Record, str, Collection[str]], list[Row]]] = {Form.PROGUARD: _proguard, Form.OWN: _own}

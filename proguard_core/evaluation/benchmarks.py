@@ -1,6 +1,7 @@
 """`--benchmark`: FILE in the row form, SET=FILE as published, or SET=hub."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +30,8 @@ class Benchmark:
         return self.facts.title if self.facts is not None else self.name
 
 
-def load(text: str) -> Benchmark:
-    """The benchmark that an option names. Raises FormError, OSError."""
+def load(text: str, codes: Collection[str] = ()) -> Benchmark:
+    """The benchmark that an option names. codes: of a policy, beside the taxonomy's. Raises FormError, OSError."""
     name, equals, place = text.partition("=")
     facts = known_sets().get(name) if equals else None
     if equals and facts is None and not Path(text).exists():
@@ -38,7 +39,7 @@ def load(text: str) -> Benchmark:
     problems = Problems()
     if facts is None:
         path = Path(text)
-        rows = read_rows(path, problems)
+        rows = read_rows(path, problems, codes)
     elif place == HUB:
         return Benchmark(name, examine(load_hub(facts, problems), problems), problems, Path(), facts)
     else:
@@ -52,11 +53,11 @@ def load(text: str) -> Benchmark:
     return Benchmark(own, rows, problems, path.parent, facts, path.name, digest)
 
 
-def load_all(texts: list[str]) -> list[Benchmark]:
+def load_all(texts: list[str], codes: Collection[str] = ()) -> list[Benchmark]:
     """All of them, each with a name of its own. Raises FormError, OSError."""
     found: list[Benchmark] = []
     for text in texts:
-        benchmark = load(text)
+        benchmark = load(text, codes)
         taken = {other.name for other in found}
         number = 2
         own = benchmark.name

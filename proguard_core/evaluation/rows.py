@@ -2,7 +2,7 @@
 
 import gzip
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from schemas.common import Modality, Outcome
 
 MAX_EXAMPLES = 20
 _LABELS: dict[object, Outcome | None] = {"safe": Outcome.SAFE, "unsafe": Outcome.UNSAFE, None: None}
-_CODES = frozenset(CATEGORY_NAMES) | frozenset(SUBCATEGORY_NAMES)
+TAXONOMY_CODES = frozenset(CATEGORY_NAMES) | frozenset(SUBCATEGORY_NAMES)
 _KEYS = frozenset(
     {"id", "modality", "request", "response", "images", "request_label", "response_label", "category", "ood_name"}
 )
@@ -95,8 +95,8 @@ class Problems:
         ]
 
 
-def parse(record: Mapping[str, Any]) -> Row:
-    """A row from an object of the row form. Raises RowError."""
+def parse(record: Mapping[str, Any], codes: Collection[str] = ()) -> Row:
+    """A row from an object of the row form. codes: that a policy lists beside the taxonomy's. Raises RowError."""
     identity = record.get("id")
     if not isinstance(identity, str | int) or isinstance(identity, bool) or str(identity) == "":
         raise RowError("no id")
@@ -110,7 +110,7 @@ def parse(record: Mapping[str, Any]) -> Row:
         images=tuple(images),
         request_label=label(record, "request_label"),
         response_label=label(record, "response_label"),
-        categories=_categories(record.get("category")),
+        categories=_categories(record.get("category"), codes),
         ood_name=_text(record, "ood_name") or None,
         source=_text(record, "source") or None,
     )
@@ -154,12 +154,13 @@ def _text(record: Mapping[str, Any], key: str) -> str | None:
     return value
 
 
-def _categories(value: object) -> tuple[str, ...]:
+def _categories(value: object, listed: Collection[str]) -> tuple[str, ...]:
     codes = [value] if isinstance(value, str) else value or []
     if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
         raise RowError("category is neither a code, a list of codes nor null")
-    if unknown := [code for code in codes if code not in _CODES]:
-        raise RowError(f"category {unknown[0][:12]!r} is not in the taxonomy")
+    if unknown := [code for code in codes if code not in TAXONOMY_CODES and code not in listed]:
+        also = ", and the policy does not list it" if listed else ""
+        raise RowError(f"category {unknown[0][:12]!r} is not in the taxonomy{also}")
     return tuple(codes)
 
 
@@ -181,12 +182,12 @@ def read_lines(path: Path, problems: Problems) -> Iterator[tuple[str, dict[str, 
                 problems.add("not an object", place)
 
 
-def read_rows(path: Path, problems: Problems) -> list[Row]:
-    """Rows of a file in the row form; what is wrong with the others is noted."""
+def read_rows(path: Path, problems: Problems, codes: Collection[str] = ()) -> list[Row]:
+    """Rows of a file in the row form; what is wrong with the others is noted. codes: as in parse."""
     rows = []
     for place, record in read_lines(path, problems):
         try:
-            rows.append(parse(record))
+            rows.append(parse(record, codes))
         except RowError as error:
             problems.add(str(error), place)
             continue

@@ -91,7 +91,7 @@ def guard_settings(settings: Settings, text: str) -> tuple[str, Settings]:
 def _evaluate(settings: Settings, request: Request) -> dict[str, object]:
     policy = make_policy(settings)
     try:
-        benchmarks = load_all(list(request.benchmarks))
+        benchmarks = load_all(list(request.benchmarks), policy.codes)
     except (FormError, OSError) as error:
         raise WorkerError(f"--benchmark: {error}") from None
     if request.limit is not None:

@@ -11,13 +11,13 @@ from proguard_core.dataset.sources import Form, read_items
 from proguard_core.evaluation.answers import Answer
 from proguard_core.evaluation.encoder import NameEncoder
 from proguard_core.evaluation.loaders.files import FormError
-from proguard_core.evaluation.rows import Problems, Row, RowError, read_lines
+from proguard_core.evaluation.rows import Problems, Row, RowError, parse, read_lines
 from proguard_core.evaluation.withholding import Split, own_split, splits, without
 from proguard_core.novelty import bank
 from proguard_core.policy.policy import Policy
 from proguard_core.policy.taxonomy import name_key
 from proguard_core.training.embedded.heads import evaluate
-from proguard_core.training.embedded.heads.taught import in_policy, named
+from proguard_core.training.embedded.heads.taught import in_policy
 from proguard_core.training.gate.ancestry import trained_on
 from proguard_core.training.gate.decide import decide
 from proguard_core.training.gate.evidence import Arrival, Evidence, GateSettings, Judged, Naming, Served
@@ -119,7 +119,7 @@ def _rows(path: Path, prefix: str, origin: Origin, policy: Policy) -> list[Item]
     found = []
     for _, record in read_lines(path, Problems()):
         try:
-            row = in_policy(named(record, policy), policy)
+            row = in_policy(parse(record, policy.codes), policy)
         except RowError:
             continue
         found.append(
@@ -137,11 +137,12 @@ def _rows(path: Path, prefix: str, origin: Origin, policy: Policy) -> list[Item]
 def _given(path: Path, prefix: str, policy: Policy) -> list[Item]:
     problems = Problems()
     try:
-        items = list(read_items(path, Form.OWN, Origin.OWN, problems))
+        items = list(read_items(path, Form.OWN, Origin.OWN, problems, codes=policy.codes))
     except (FormError, OSError) as error:
         raise ConfigurationError(f"retraining.gate_rows: {path}: {error}") from None
     if problems.counts:
-        raise ConfigurationError(f"retraining.gate_rows: {path}: {next(iter(problems.counts))}")
+        wrong = "; ".join(f"{kind} ({', '.join(problems.examples[kind][:3])})" for kind in problems.counts)
+        raise ConfigurationError(f"retraining.gate_rows: {path}: {wrong}")
     return [replace(item, row=replace(in_policy(item.row, policy), id=f"{prefix}: {item.row.id}")) for item in items]
 
 

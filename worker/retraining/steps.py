@@ -156,7 +156,7 @@ def _make_dataset(bench: Bench, run: Run) -> None:
     found = snapshot.load(bench.work / "snapshot")
     parted = labels.part(found, bench.policy, bench.settings.gate_share, problems)
     made = build(
-        [*parted.train, *_replayed(bench.settings, problems)],
+        [*parted.train, *_replayed(bench, problems)],
         bench.policy,
         _bank(bench, run),
         DatasetSettings(seed=bench.settings.seed, variants=_VARIANTS),
@@ -205,13 +205,14 @@ def train(bench: Bench, run: Run) -> StepRecord:
     return run.finish(Step.TRAIN, made.folder, inputs=[Step.DATASET], facts=facts)
 
 
-def _replayed(settings: RetrainingSettings, problems: Problems) -> Sequence[Item]:
+def _replayed(bench: Bench, problems: Problems) -> Sequence[Item]:
+    settings = bench.settings
     if not settings.replay:
         return replay_items(settings.seed, _OWN_ROWS, _OWN_ROWS)
     found: list[Item] = []
     for path in settings.replay:
         try:
-            found += read_items(path, Form.OWN, Origin.BASE, problems)
+            found += read_items(path, Form.OWN, Origin.BASE, problems, codes=bench.policy.codes)
         except (FormError, OSError) as error:
             raise ConfigurationError(f"retraining.replay: {path}: {error}") from None
     return [item for item in found if not item.row.images]

@@ -33,6 +33,13 @@ def test_a_row() -> None:
     assert parse({**FULL, "category": "C8"}).categories == ("C8",)
 
 
+def test_codes_that_a_policy_lists_beside_the_taxonomy() -> None:
+    row = {**FULL, "request_label": "unsafe"}
+    assert parse({**row, "category": ["C12S1", "C9S3"]}, {"C12", "C12S1"}).categories == ("C12S1", "C9S3")
+    with pytest.raises(RowError, match="'C13' is not in the taxonomy, and the policy does not list it"):
+        parse({**row, "category": "C13"}, {"C12", "C12S1"})
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [

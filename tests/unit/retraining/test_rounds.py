@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from proguard_core.policy.loader import load_policy
+from proguard_core.policy.policy import Policy
 from proguard_core.training.embedded.heads.replay import replay_items
 from proguard_core.training.promotion import sign
 from proguard_core.training.registry.champions import Champions
@@ -105,8 +106,9 @@ class Memory(Topics):
 class Place:
     """A registry in a folder, and rounds on it."""
 
-    def __init__(self, folder: Path, topics: Memory) -> None:
+    def __init__(self, folder: Path, topics: Memory, policy: Policy = POLICY) -> None:
         self.folder = folder
+        self.policy = policy
         self.topics = topics
         self.rounds = 0
         self.clock = Clock()
@@ -130,7 +132,7 @@ class Place:
         work.mkdir(parents=True)
         store = Dying(self.folder / "registry", at, written=written)
         own = RetrainingSettings.model_validate({"min_new": 20, "replay": [self.replay], **settings})
-        bench = Bench(own, POLICY, registry_of(store, self.clock), self.topics, work)
+        bench = Bench(own, self.policy, registry_of(store, self.clock), self.topics, work)
         return go_on(bench, lambda: None, lambda text: None)
 
     def to_the_end(self) -> Round:

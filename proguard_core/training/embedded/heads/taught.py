@@ -78,12 +78,18 @@ def _side(path: Path, policy: Policy, dropped: frozenset[str], problems: Problem
 
 
 def named(record: Mapping[str, Any], policy: Policy) -> Row:
-    """A row of the row form, in which a code that only the policy has stands as its name. Raises RowError."""
-    code = record.get("category")
-    own = policy.find(code) if isinstance(code, str) and not _in_taxonomy(code) else None
-    if own is None:
-        return parse(record)
-    return replace(parse({**record, "category": None}), ood_name=own.name)
+    """A row of the row form, in which a code that only the policy has stands as its name. Raises RowError.
+
+    Of a row with codes of both kinds the taxonomy's stay: heads have these already.
+    """
+    row = parse(record, policy.codes)
+    own = [code for code in row.categories if not _in_taxonomy(code)]
+    if not own:
+        return row
+    shared = tuple(code for code in row.categories if _in_taxonomy(code))
+    listed = policy.find(own[0])
+    name = None if shared or listed is None else listed.name
+    return replace(row, categories=shared, ood_name=row.ood_name if shared else name)
 
 
 def in_policy(row: Row, policy: Policy) -> Row:
