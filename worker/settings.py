@@ -228,7 +228,9 @@ class GuardSettings(Section):
     engine: str = Field("embedded", description="embedded, openai, vllm, transformers, or package.module:factory.")
     model: str | None = Field(None, description="The model that the engine loads or asks for.")
     base_urls: tuple[str, ...] = Field((), description="Servers of an engine that is asked over HTTP.")
-    settings: dict[str, Any] = Field(default_factory=dict, description="The engine's own keys, cache_size, shadow.")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="The engine's own keys, cache_size, cascade, shadow."
+    )
     revision_file: Path | None = Field(None, description="Its first line names the adapter to serve; it is watched.")
     max_text_bytes: int = Field(
         65_536, ge=1, description="Text judged, in windows; what lies beyond is never called safe."
@@ -374,11 +376,11 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> S
     return settings
 
 
-def describe(error: ValidationError, place: str) -> str:
-    """One line a wrong key, without the value, which may be a secret."""
+def describe(error: ValidationError, place: str, *within: str) -> str:
+    """One line a wrong key, without the value, which may be a secret. within: the tables that were validated alone."""
     lines = []
     for item in error.errors(include_input=False):
-        name = ".".join(str(part) for part in item["loc"])
+        name = ".".join(str(part) for part in (*within, *item["loc"]))
         unknown = item["type"] == "extra_forbidden"
         lines.append(f"{name}: {_unknown(name) if unknown else _in_our_words(item['msg'])}")
     return f"settings ({place}) are wrong:\n  " + "\n  ".join(lines)

@@ -1,6 +1,8 @@
 """`--benchmark`: FILE in the row form, SET=FILE as published, or SET=hub."""
 
+import gzip
 import hashlib
+import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +33,21 @@ class Benchmark:
 
 
 def load(text: str, codes: Collection[str] = ()) -> Benchmark:
-    """The benchmark that an option names. codes: of a policy, beside the taxonomy's. Raises FormError, OSError."""
+    """The benchmark that an option names. codes: of a policy, beside the taxonomy's.
+
+    Raises FormError, HubError where a hub does not give it, OSError where the file cannot be read.
+    """
+    try:
+        return _load(text, codes)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise FormError(f"{text.rpartition('=')[2]}: no whole gzip file ({error})") from None
+
+
+def _load(text: str, codes: Collection[str]) -> Benchmark:
     name, equals, place = text.partition("=")
     facts = known_sets().get(name) if equals else None
     if equals and facts is None and not Path(text).exists():
-        raise FormError(f"{text}: {name!r} is none of the sets {', '.join(sorted(known_sets()))}")
+        raise FormError(f"{name} is none of the sets {', '.join(sorted(known_sets()))}")
     problems = Problems()
     if facts is None:
         path = Path(text)
@@ -47,7 +59,7 @@ def load(text: str, codes: Collection[str] = ()) -> Benchmark:
         rows = load_file(facts, path, problems)
     rows = examine(rows, problems)
     if not rows:
-        raise FormError(f"{path.name}: no row can be scored: {problems.as_json()}")
+        raise FormError(f"{path.name}: no row can be scored: {problems.in_words()}")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     own = name if facts is not None else path.name.removesuffix(".gz").removesuffix(".jsonl")
     return Benchmark(own, rows, problems, path.parent, facts, path.name, digest)

@@ -13,6 +13,8 @@ from proguard_core.policy.taxonomy import CATEGORY_NAMES, SUBCATEGORY_NAMES
 from schemas.common import Modality, Outcome
 
 MAX_EXAMPLES = 20
+# So many of them stand in a sentence.
+NAMED = 3
 _LABELS: dict[object, Outcome | None] = {"safe": Outcome.SAFE, "unsafe": Outcome.UNSAFE, None: None}
 TAXONOMY_CODES = frozenset(CATEGORY_NAMES) | frozenset(SUBCATEGORY_NAMES)
 _KEYS = frozenset(
@@ -86,6 +88,15 @@ class Problems:
         """One more row of a kind, of which none is named."""
         self.counts[kind] += 1
         self.examples.setdefault(kind, [])
+
+    def in_words(self) -> str:
+        """One line: each kind, how many rows, and the first of them."""
+        said = [f"{kind}: {count} ({self._named(kind)})" for kind, count in self.counts.most_common()]
+        return "; ".join(said) or "it is empty"
+
+    def _named(self, kind: str) -> str:
+        first = self.examples[kind][:NAMED]
+        return ", ".join(first) + (", ..." if self.counts[kind] > len(first) else "")
 
     def as_json(self) -> list[dict[str, object]]:
         """Kinds by how often they occur."""

@@ -2,14 +2,29 @@
 
 from collections.abc import Collection, Mapping
 
+# Keys of what is put around an engine, whichever it is (wrapping.py).
+WRAPPERS = ("cache_size", "cascade", "shadow")
+# Of what engines with a chat model have besides (factory.py).
+CHAT = ("novelty",)
+
 Table = Mapping[str, object]
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
-def only(settings: Table, known: Collection[str], whose: str) -> None:
-    """Refuse keys that nobody knows."""
+def only(table: Table, known: Collection[str]) -> None:
+    """Refuse keys that nobody knows, in a table that the caller names."""
+    if unknown := sorted(set(table) - set(known)):
+        raise ValueError(f"there is no {', '.join(unknown)}, only {', '.join(sorted(known))}")
+
+
+def engines_own(settings: Table, known: Collection[str], whose: str, placed: Collection[str] = ()) -> None:
+    """Refuse keys that neither an engine nor what is put around it knows.
+
+    placed: further keys that were taken out before the engine is asked, as WRAPPERS were.
+    """
     if unknown := sorted(set(settings) - set(known)):
-        raise ValueError(f"guard.settings has no {', '.join(unknown)} for {whose}, only {', '.join(sorted(known))}")
+        every = ", ".join(sorted({*known, *placed, *WRAPPERS}))
+        raise ValueError(f"guard.settings has no {', '.join(unknown)} for {whose}, only {every}")
 
 
 def whole(settings: Table, key: str, default: int, least: int = 1) -> int:

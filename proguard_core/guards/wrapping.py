@@ -52,14 +52,14 @@ def split(options: GuardOptions) -> tuple[GuardOptions, Wrappers]:
     cascade = own.get("cascade")
     if cascade is not None and not isinstance(cascade, dict):
         raise ValueError("guard.settings.cascade must be a table")
-    for key in ("cache_size", "cascade", "shadow"):
+    for key in checked.WRAPPERS:
         own.pop(key, None)
     return replace(options, settings=own), Wrappers(cache_size, cascade, cast(dict[str, object], shadow))
 
 
 def _cascaded(second: Guard, table: dict[str, object], policy: Policy, create: Create) -> Guard:
     try:
-        checked.only(table, CASCADE_KEYS, "the cascade")
+        checked.only(table, CASCADE_KEYS)
         name = checked.text(table, "first", "embedded")
         if name not in _FIRST:
             raise ValueError(f"first is one of {', '.join(sorted(_FIRST))}, not {name!r}")
@@ -81,7 +81,7 @@ def _cascaded(second: Guard, table: dict[str, object], policy: Policy, create: C
 
 def _shadowed(guard: Guard, table: dict[str, object], policy: Policy, create: Create) -> Guard:
     try:
-        checked.only(table, SHADOW_KEYS, "shadow")
+        checked.only(table, SHADOW_KEYS)
         file = checked.text(table, "file", "")
         record = Disagreements(Path(file) if file else None, checked.whole(table, "max_file_bytes", 64 * 1024 * 1024))
         second = create(checked.text(table, "engine"), _options(table), policy)

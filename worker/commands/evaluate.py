@@ -19,7 +19,7 @@ from proguard_core.evaluation.answers import Answer
 from proguard_core.evaluation.benchmarks import Benchmark, load_all
 from proguard_core.evaluation.encoder import NameEncoder
 from proguard_core.evaluation.judging import GuardStopped
-from proguard_core.evaluation.loaders.files import FormError
+from proguard_core.evaluation.loaders.files import FormError, HubError
 from proguard_core.evaluation.page import render
 from proguard_core.evaluation.report import GuardRun
 from proguard_core.evaluation.withholding import Split, own_split, splits, without
@@ -29,7 +29,7 @@ from worker.commands.evaluate_guard import Asked, ask_guard
 from worker.commands.evaluate_tables import print_comparison, print_report
 from worker.errors import ConfigurationError, WorkerError
 from worker.moderation.run import make_policy
-from worker.settings import GuardSettings, Settings
+from worker.settings import GuardSettings, Settings, describe
 
 REPORT, PAGE = "report.json", "report.html"
 
@@ -84,21 +84,24 @@ def guard_settings(settings: Settings, text: str) -> tuple[str, Settings]:
         if own.engine != text and "engine" in own.model_fields_set:
             own = GuardSettings()
         return text, settings.model_copy(update={"guard": own.model_copy(update={"engine": text})})
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+    except OSError as error:
+        raise ConfigurationError(f"--guard {text}: {error.strerror}") from None
+    except ValidationError as error:
+        raise ConfigurationError(describe(error, f"--guard {text}", "guard")) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"--guard {text}: {error}") from None
 
 
 def _evaluate(settings: Settings, request: Request) -> dict[str, object]:
     policy = make_policy(settings)
-    try:
-        benchmarks = load_all(list(request.benchmarks), policy.codes)
-    except (FormError, OSError) as error:
-        raise WorkerError(f"--benchmark: {error}") from None
-    if request.limit is not None:
-        benchmarks = [_sampled(each, request.limit) for each in benchmarks]
+    benchmarks = _loaded(request, policy)
     names = request.guards or (settings.guard.engine,)
     specs = _labelled([guard_settings(settings, name) for name in names])
-    request.out.mkdir(parents=True, exist_ok=True)
+    _check_compared(request, [label for label, _ in specs])
+    try:
+        request.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{request.out}: {error.strerror}", param_hint="--out") from None
     guards = [_judge(label, own, policy, benchmarks, request) for label, own in specs]
     found = report.build(policy, benchmarks, guards, NameEncoder() if request.splits else None, request.untrained)
     (request.out / REPORT).write_text(json.dumps(found, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -106,6 +109,29 @@ def _evaluate(settings: Settings, request: Request) -> dict[str, object]:
         file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in report.kept_lines(benchmarks, guards))
     (request.out / PAGE).write_text(render(found, benchmarks, guards, texts=request.texts), encoding="utf-8")
     return found
+
+
+def _loaded(request: Request, policy: Policy) -> list[Benchmark]:
+    try:
+        benchmarks = load_all(list(request.benchmarks), policy.codes)
+    except HubError as error:
+        raise WorkerError(f"--benchmark: {error}") from None
+    except FormError as error:
+        raise typer.BadParameter(str(error), param_hint="--benchmark") from None
+    except OSError as error:
+        raise typer.BadParameter(f"{error.filename}: {error.strerror}", param_hint="--benchmark") from None
+    return benchmarks if request.limit is None else [_sampled(each, request.limit) for each in benchmarks]
+
+
+def _check_compared(request: Request, labels: Sequence[str]) -> None:
+    """Before anything is judged: hours later it would be a pity."""
+    for place in request.compare or ():
+        if place not in labels and not comparison.locate(place)[0].is_dir():
+            guards = ", ".join(labels)
+            raise typer.BadParameter(
+                f"{place} is neither a guard of this run ({guards}) nor a folder of an earlier one",
+                param_hint="--compare",
+            )
 
 
 def _sampled(benchmark: Benchmark, most: int) -> Benchmark:

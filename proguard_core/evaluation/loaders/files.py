@@ -1,6 +1,7 @@
 """Records of a file as it is published: CSV, JSON, JSON Lines (each may be gzipped) and Parquet."""
 
 import csv
+import errno
 import gzip
 import io
 import sys
@@ -20,6 +21,10 @@ class FormError(ValueError):
     """A file that is not what its set is published as; the text names the file."""
 
 
+class HubError(FormError):
+    """A hub cannot be reached, or does not have the set; trying again may help."""
+
+
 def read_records(path: Path, problems: Problems) -> Iterator[tuple[str, Record]]:
     """The records of a file, each with its place. Raises FormError, OSError."""
     form = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
@@ -32,6 +37,8 @@ def read_records(path: Path, problems: Problems) -> Iterator[tuple[str, Record]]
     elif form == ".parquet":
         yield from _parquet(path)
     else:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
         raise FormError(f"{path.name}: the name must end with one of {', '.join(FORMS)}, or with .gz behind it")
 
 
@@ -67,13 +74,16 @@ def _json(path: Path) -> Iterator[tuple[str, Record]]:
 
 def _parquet(path: Path) -> Iterator[tuple[str, Record]]:
     try:
-        from pyarrow import parquet
+        from pyarrow import ArrowException, parquet
     except ImportError:
         raise FormError(
             f"{path.name}: Parquet needs pyarrow (it comes with the `train` extra), or convert the file to JSON Lines"
         ) from None
     number = 0
-    for batch in parquet.ParquetFile(path).iter_batches():
-        for record in batch.to_pylist():
-            number += 1
-            yield f"row {number}", record
+    try:
+        for batch in parquet.ParquetFile(path).iter_batches():
+            for record in batch.to_pylist():
+                number += 1
+                yield f"row {number}", record
+    except ArrowException as error:
+        raise FormError(f"{path.name}: no Parquet from row {number + 1} on: {error}") from None

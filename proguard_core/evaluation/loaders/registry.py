@@ -12,7 +12,7 @@ import yaml
 from proguard_core.evaluation.loaders import picture_sets, text_sets
 from proguard_core.evaluation.loaders.category_map import CategoryMap
 from proguard_core.evaluation.loaders.category_map import load as load_map
-from proguard_core.evaluation.loaders.files import FormError, Record, read_records
+from proguard_core.evaluation.loaders.files import FormError, HubError, Record, read_records
 from proguard_core.evaluation.rows import Problems, Row, RowError
 
 Convert = Callable[[Record, str, CategoryMap], list[Row]]
@@ -81,7 +81,7 @@ def load_file(facts: SetFacts, path: Path, problems: Problems) -> list[Row]:
 
 
 def load_hub(facts: SetFacts, problems: Problems) -> list[Row]:
-    """The rows of the set as a hub has it, by the `datasets` library. Raises FormError."""
+    """The rows of the set as a hub has it, by the `datasets` library. Raises FormError, HubError."""
     if facts.hub is None:
         raise FormError(f"{facts.title} is not on a hub in a form that is read here: give a file ({facts.home})")
     try:
@@ -91,7 +91,7 @@ def load_hub(facts: SetFacts, problems: Problems) -> list[Row]:
     try:
         loaded = load_dataset(**facts.hub)
     except Exception as error:  # whatever the hub's client raises
-        raise FormError(f"{facts.hub['path']} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise HubError(f"{facts.hub['path']} cannot be loaded: {type(error).__name__}: {error}") from error
     records = ((f"row {number}", record) for number, record in enumerate(loaded, 1))
     return list(_converted(facts, records, problems))
 

@@ -44,7 +44,7 @@ class EmbeddedGuard:
 
     def __init__(self, options: GuardOptions, policy: Policy) -> None:
         own = options.settings
-        checked.only(own, _SETTINGS, "the embedded guard")
+        checked.engines_own(own, _SETTINGS, "the embedded guard")
         self._folder = Path(options.model) if options.model else FOLDER
         self._threads = checked.whole(own, "threads", 1)
         self._workers = checked.whole(own, "workers", min(MOST_WORKERS, os.cpu_count() or 1))

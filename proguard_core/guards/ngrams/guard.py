@@ -64,7 +64,7 @@ class NgramGuard:
     """
 
     def __init__(self, options: GuardOptions, policy: Policy) -> None:
-        checked.only(options.settings, set(), "the first stage")
+        checked.engines_own(options.settings, set(), "the first stage")
         folder = Path(options.model) if options.model else FOLDER
         try:
             self._model = LinearModel(folder)

@@ -54,7 +54,7 @@ KEYS = set(ServerSettings.__dataclass_fields__) - {"model", "base_urls", "api_ke
 def read(options: GuardOptions) -> ServerSettings:
     """ValueError names the wrong key."""
     own = options.settings
-    checked.only(own, KEYS, "the openai guard")
+    checked.engines_own(own, KEYS, "the openai guard", checked.CHAT)
     if not options.model:
         raise ValueError("guard.model must name the model that the server serves")
     variable = checked.text(own, "key_variable", KEY_VARIABLE)

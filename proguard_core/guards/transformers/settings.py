@@ -45,7 +45,7 @@ KEYS = set(ModelSettings.__dataclass_fields__) - {"model"}
 def read(options: GuardOptions) -> ModelSettings:
     """ValueError names the wrong key."""
     own = options.settings
-    checked.only(own, KEYS, "the transformers guard")
+    checked.engines_own(own, KEYS, "the transformers guard", checked.CHAT)
     if not options.model:
         raise ValueError("guard.model must name the model: a folder or a name of the Hugging Face hub")
     if options.base_urls:

@@ -103,7 +103,7 @@ KEYS = set(EngineSettings.__dataclass_fields__) - {"model"}
 def read(options: GuardOptions) -> EngineSettings:
     """ValueError names the wrong key."""
     own = options.settings
-    checked.only(own, KEYS, "the vllm guard")
+    checked.engines_own(own, KEYS, "the vllm guard", checked.CHAT)
     if not options.model:
         raise ValueError("guard.model must name the model: a folder or a name of the Hugging Face hub")
     if options.base_urls:

@@ -1,13 +1,16 @@
 """`evaluate`: files in, report out; several guards, pictures, what is wrong, what a repeated command does."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from tests.support.guards import RED
+from worker import cli
 from worker.commands import evaluate
 from worker.commands.evaluate import Request, guard_settings
 from worker.errors import ConfigurationError, WorkerError
@@ -152,13 +155,48 @@ def test_which_keys_a_guard_takes(tmp_path: Path) -> None:
     file.write_text('[guard]\nengine = "openai"\nmodel = "m"\n')
     label, own = guard_settings(set_for_vllm, str(file))
     assert (label, own.guard.engine) == ("big", "openai")
-    file.write_text("[guard]\nnothing = 1\n")
-    with pytest.raises(ConfigurationError, match=r"big\.toml"):
-        guard_settings(set_for_vllm, str(file))
+    for content, why in (
+        ("[guard]\nnothing = 1\n", r"big\.toml\) are wrong:\n  guard\.nothing: there is no such setting"),
+        ("[guard]\nmax_attempts = 'x'\n", r"big\.toml\) are wrong:\n  guard\.max_attempts: [^\n]*$"),
+        ("[guard", r"big\.toml: Expected ']'"),
+    ):
+        file.write_text(content)
+        with pytest.raises(ConfigurationError, match=why):
+            guard_settings(set_for_vllm, str(file))
+    with pytest.raises(ConfigurationError, match=r"none\.toml: No such file"):
+        guard_settings(set_for_vllm, str(tmp_path / "none.toml"))
 
 
 def test_what_cannot_be_evaluated_says_why(tmp_path: Path) -> None:
-    with pytest.raises(WorkerError, match=r"--benchmark: .*No such file"):
-        evaluate.run(settings(), request(tmp_path, tmp_path / "none.jsonl"), as_json=True)
     with pytest.raises(WorkerError, match=r"--compare: .*no answers"):
         evaluate.run(settings(), Request((), (), tmp_path, compare=("a", "b")), as_json=True)
+
+
+def _wrong(folder: Path) -> dict[str, tuple[list[str], str]]:
+    """What is asked for, and what is said of it."""
+    file = str(rows_file(folder, 4))
+    (folder / "unlabelled.jsonl").write_text('{"id": "1", "request": "x"}\n')
+    (folder / "other.csv").write_text("a,b\n1,2\n")
+    (folder / "file").touch()
+    return {
+        "no such file": (["--benchmark", str(folder / "none.jsonl")], "none.jsonl: No such file"),
+        "no such file of a set": (["--benchmark", f"xstest={folder / 'none.csv'}"], "none.csv: No such file"),
+        "a folder": (["--benchmark", str(folder)], "s a "),
+        "a folder for a set": (["--benchmark", f"xstest={folder}"], "is a folder"),
+        "no label": (["--benchmark", str(folder / "unlabelled.jsonl")], "no label (left out): 1 (1)"),
+        "another form": (["--benchmark", f"xstest={folder / 'other.csv'}"], "has the form of XSTest: no type"),
+        "no such set": (["--benchmark", f"nothing={folder / 'x.csv'}"], "nothing is none of the sets aegis-2.0"),
+        "no such category": (["--benchmark", file, "--untrained", "C77"], "C77 is no main category"),
+        "nothing to compare with": (["--benchmark", file, "--compare", "a", "b"], "a is neither a guard of this run"),
+        "nowhere to write": (["--benchmark", file, "--out", str(folder / "file" / "out")], "Not a directory"),
+    }
+
+
+def test_wrong_usage_is_2_and_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    monkeypatch.chdir(tmp_path)
+    for case, (arguments, said) in _wrong(tmp_path).items():
+        done = CliRunner().invoke(cli.app, ["evaluate", *arguments])
+        output = " ".join(done.output.split())
+        assert (done.exit_code, said in output) == (2, True), f"{case}: {output}"
+        assert not re.search(r"Errno|\[[\'{]|\{[\'\"]", output), case

@@ -293,8 +293,26 @@ def test_benchmarks_have_names_of_their_own(tmp_path: Path) -> None:
     assert [each.name for each in load_all([str(file), str(file)])] == ["mine", "mine-2"]
     with pytest.raises(FormError, match="none of the sets"):
         load("nothing=file.jsonl")
-    with pytest.raises(FormError, match="no row can be scored"):
-        load(str(as_lines(tmp_path / "none.jsonl", [{"id": "1", "request": "x"}])))
+    nothing = as_lines(tmp_path / "none.jsonl", [{"id": str(at), "request": "x"} for at in range(5)])
+    why = r"none.jsonl: no row can be scored: no label \(left out\): 5 \(0, 1, 2, \.\.\.\); repeats another row"
+    with pytest.raises(FormError, match=why):
+        load(str(nothing))
+    (tmp_path / "empty.jsonl").write_text("\n")
+    with pytest.raises(FormError, match="no row can be scored: it is empty"):
+        load(str(tmp_path / "empty.jsonl"))
+
+
+@pytest.mark.parametrize("form", [".jsonl.gz", ".csv.gz", ".json.gz"])
+@pytest.mark.parametrize(
+    "content",
+    [b"no gzip", gzip.compress(b"a,b\n" * 9999)[:-9], gzip.compress(b"a")[:10] + b"\xff" * 9],
+    ids=["none", "cut", "junk"],
+)
+def test_a_broken_gzip_file_is_named(tmp_path: Path, form: str, content: bytes) -> None:
+    file = tmp_path / f"broken{form}"
+    file.write_bytes(content)
+    with pytest.raises(FormError, match=rf"broken{form}: no whole gzip file"):
+        load(f"xstest={file}")
 
 
 def test_every_category_map_names_codes_of_the_taxonomy() -> None:

@@ -59,6 +59,20 @@ def test_wrong_settings_are_named(settings: dict[str, Any], named: str) -> None:
         made(**settings)
 
 
+@pytest.mark.parametrize(
+    ("engine", "keys"),
+    [
+        ("embedded", "adapter, adapters, cache_size, cascade, shadow, threads, workers"),
+        ("openai", ".*cache_size, cascade,.* novelty,.* shadow"),
+    ],
+)
+def test_a_wrong_key_is_told_all_that_are_right(engine: str, keys: str) -> None:
+    with pytest.raises(ValueError, match=rf"^guard\.settings has no colour for the {engine} guard, only {keys}"):
+        create(engine, GuardOptions(model=None, settings={"colour": 1}), POLICY)
+    with pytest.raises(ValueError, match=r"^guard\.settings\.cascade: there is no colour, only audit, first, "):
+        made(cascade={"colour": 1})
+
+
 async def test_wrapped_it_judges() -> None:
     guard = create(SCRIPTED, GuardOptions(settings={"cache_size": 5, "shadow": {"engine": SCRIPTED}}), POLICY)
     await guard.start()
