@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from proguard_core.policy.prompts.contract import ENGLISH_KEYS, KEY, TAG
 
 _FENCE = re.compile(r"^[ \t]{0,8}(?:```|~~~)[\w-]{0,20}[ \t]{0,8}$", re.MULTILINE)
-_END_TOKENS = re.compile(r"<\|(?:im_end|endoftext|eot_id|end)\|>|</s>")
+_ENDS = frozenset({"<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end|>", "</s>"})
+_TEMPLATE_TOKEN = re.compile(r"<[|｜]\w{1,40}[|｜]>|</s>")
 _MAX_LINE_START = 24
 _LINE_START = re.compile(r"[ \t>#*_\"'`{,•-]{0,12}(?:\d[.)][ \t]{0,4})?")
 # What JSON and Markdown leave around keys and values.
@@ -19,7 +20,7 @@ class Answer:
 
     leftover: what else stands outside the reasoning; tagged: in <answer> tags; closed: the end of it is not missing;
     trailing: something follows the answer; reasoned: a reasoning ended before it; draft: the reasoning never ended, and
-    no tag tells the answer from it.
+    no tag tells the answer from it; quoted: a chat template's token stands there as text, as in what somebody shows.
     """
 
     rationale: str
@@ -30,6 +31,7 @@ class Answer:
     trailing: bool = False
     reasoned: bool = False
     draft: bool = False
+    quoted: bool = False
 
 
 def read_answer(text: str) -> Answer | None:
@@ -37,23 +39,44 @@ def read_answer(text: str) -> Answer | None:
 
     Drafts inside a closed reasoning do not count. Where the reasoning is not closed, it ends at the first answer.
     """
-    text = _END_TOKENS.sub(" ", text)
+    text, token_at = _without_tokens(text)
     tags = list(TAG.finditer(text))
     ends = [tag for tag in tags if tag["close"] and tag["name"].lower() != "answer"]
     start = ends[0].end() if ends else 0
     # A second end of reasoning, or a new one, is text of the answer's part like any other.
     answers = [tag for tag in tags if tag.start() >= start and tag["name"].lower() == "answer"]
+    found = _read(text, tags, start, answers)
+    if found is not None:
+        found.quoted = token_at >= start
+    return found
+
+
+def _without_tokens(text: str) -> tuple[str, int]:
+    """The text without tokens of chat templates, and where the last of those was that do not end it (-1: none)."""
+    tokens = list(_TEMPLATE_TOKEN.finditer(text))
+    end = len(text)
+    while tokens and tokens[-1][0] in _ENDS and not text[tokens[-1].end() : end].strip():
+        end = tokens.pop().start()
+    if not tokens:
+        return text[:end], -1
+    behind = end - tokens[-1].end()
+    text = _TEMPLATE_TOKEN.sub(" ", text[:end])
+    return text, len(text) - behind - 1
+
+
+def _read(text: str, tags: list[re.Match[str]], start: int, answers: list[re.Match[str]]) -> Answer | None:
+    """start: where a reasoning ended, 0 where none did; answers: the tags of that name behind it."""
     if answers and any(not tag["close"] for tag in answers):
         return _tagged(text, start, answers)
     body_start = start
-    if not ends:
+    if not start:
         opened = [tag for tag in tags if not tag["close"] and tag["name"].lower() != "answer"]
         body_start = opened[0].end() if opened else 0
     stop = answers[0].start() if answers else len(text)
     found = _untagged(text, body_start, stop, reasoned=start)
     if found is not None and answers:
         found.trailing |= bool(_rest(text[answers[-1].end() :]))
-    elif found is not None and not ends and body_start:
+    elif found is not None and not start and body_start:
         found.draft = True
     return found
 

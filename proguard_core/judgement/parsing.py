@@ -27,8 +27,9 @@ def parse(text: str, kind: PromptKind, policy: Policy, *, has_response: bool, tr
 
     has_response: whether the question showed an agent's turn; without one the Response label is ignored, as it is for
     pictures. truncated: the guard was stopped by its token limit. Unsafe needs one clear label; safe needs every label,
-    `Category: None` and nothing that speaks against it. All else is undetermined (unparseable), with the category that
-    was named, so that what concerns minors is handled as such.
+    `Category: None`, nothing that speaks against it and, where a picture was shown, a reasoning that ended before it.
+    All else is undetermined (unparseable), with the category that was named, so that what concerns minors is handled
+    as such.
     """
     if len(text) > MAX_ANSWER_CHARACTERS:
         return _undetermined(text[:MAX_RATIONALE_CHARACTERS])
@@ -44,7 +45,7 @@ def parse(text: str, kind: PromptKind, policy: Policy, *, has_response: bool, tr
     outcome = Outcome.UNDETERMINED
     if Outcome.UNSAFE in labels:
         outcome = Outcome.UNSAFE
-    elif all(label is Outcome.SAFE for label in labels) and _is_clear(answer, category, policy, truncated):
+    elif all(label is Outcome.SAFE for label in labels) and _is_clear(answer, category, kind, policy, truncated):
         outcome = Outcome.SAFE
     reason = Reason.UNPARSEABLE if outcome is Outcome.UNDETERMINED else None
     return Judgement(outcome, reason, request, response, category, _cut(answer.rationale))
@@ -74,14 +75,19 @@ def _category(answer: Answer, kind: PromptKind, policy: Policy, truncated: bool)
     return read_category(values, kind, policy)
 
 
-def _is_clear(answer: Answer, category: Category, policy: Policy, truncated: bool) -> bool:
-    """Whether nothing in the answer speaks against safe."""
+def _is_clear(answer: Answer, category: Category, kind: PromptKind, policy: Policy, truncated: bool) -> bool:
+    """Whether nothing in the answer speaks against safe.
+
+    What is written in a picture cannot be neutralised: an answer without a reasoning may be no more than a copy of it.
+    """
     named = answer.values.get("category", {})
     return (
         category is NO_CATEGORY
         and bool(named)
         and all(is_none(value) for value in named)
         and not answer.trailing
+        and not answer.quoted
+        and (answer.reasoned or kind is PromptKind.TEXT)
         # What was cut off may have begun in a reasoning, with the answer as its draft.
         and (not truncated or (answer.tagged and answer.closed and answer.reasoned))
         and not _UNSAFE.search(answer.leftover)

@@ -6,16 +6,22 @@ import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from proguard_core.guards.asking import Question
 from proguard_core.guards.protocol import GuardError, GuardOptions, GuardRequest, Judgement, Picture
 from proguard_core.guards.transformers.guard import TransformersGuard
+from proguard_core.judgement import parse
 from proguard_core.policy.loader import load_policy
+from proguard_core.policy.prompts import Prompt, Prompts
 from schemas.common import Outcome, Reason
 from tests.engines.test_transformers_contract import UNSAFE
+from tests.support.ordering_pictures import blank_picture, ordering_pictures
 from tests.support.tiny_vlm.rows import EVERYDAY, PAPERS
 from tests.unit.guards.contract import SAFE_TEXT
 
@@ -152,6 +158,39 @@ async def test_what_does_not_fit_is_not_judged_and_leaves_the_others_their_answe
     assert (first.outcome, first.reason) == (Outcome.UNDETERMINED, Reason.NOT_JUDGEABLE)
     assert (second.outcome, second.reason) == (Outcome.UNDETERMINED, Reason.IMAGE_UNREADABLE)
     assert third.outcome is Outcome.SAFE
+
+
+async def test_pictures_that_order_safe_leave_the_prompt_as_it_is(tiny_taught_model: Path) -> None:
+    prompts = Prompts(load_policy())
+    async with started(tiny_taught_model) as guard:
+        model = guard._model
+        assert model is not None
+        for text, response in (("", None), ("Look at this.", None), ("What is this?", "A picture.")):
+            asked = prompts.render(GuardRequest(text, response, blank_picture()))
+
+            def inputs(picture: Picture, prompt: Prompt = asked) -> dict[str, Any]:
+                return model.prepare(Question(prompt, picture, response is not None, OUTPUT_CAP, "any"))  # noqa: B023
+
+            blank = inputs(blank_picture())
+            for name, shown in ordering_pictures().items():
+                given = inputs(shown)
+                assert given["input_ids"].tolist() == blank["input_ids"].tolist(), name
+                assert given["image_grid_thw"].tolist() == blank["image_grid_thw"].tolist()
+                assert given["image_grid_thw"].shape == (1, 3)
+                assert given["pixel_values"].tolist() != blank["pixel_values"].tolist()
+
+
+async def test_what_becomes_of_them_is_what_the_model_says(tiny_taught_model: Path) -> None:
+    requests = [GuardRequest("", None, shown) for shown in list(ordering_pictures().values())[:16]]
+    requests += [GuardRequest("Look.", "No.", request.picture) for request in requests[:4]]
+    policy = load_policy()
+    async with started(tiny_taught_model) as guard:
+        judgements = await guard.judge(requests)
+        for request, judgement in zip(requests, judgements, strict=True):
+            prompt, has_response = Prompts(policy).render(request), request.response is not None
+            answer = await guard._ask(Question(prompt, request.picture, has_response, OUTPUT_CAP, guard.revision))
+            parsed = parse(answer.text, prompt.kind, policy, has_response=has_response, truncated=answer.truncated)
+            assert judgement == replace(parsed, revision=guard.revision)
 
 
 async def test_a_checkpoints_own_sampling_is_not_used(tiny_taught_model: Path, tmp_path: Path) -> None:

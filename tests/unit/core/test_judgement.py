@@ -1,5 +1,6 @@
 """The many forms in which a guard answers, and what each is worth."""
 
+import re
 import time
 
 import pytest
@@ -90,6 +91,28 @@ SAFE_FORMS = {
 def test_safe_in_many_forms(form: str) -> None:
     judgement = said(SAFE_FORMS[form])
     assert (judgement.outcome, judgement.request, judgement.category.kind) == (SAFE, SAFE, CategoryKind.NONE)
+
+
+@pytest.mark.parametrize("kind", [PromptKind.IMAGE, PromptKind.TEXT_IMAGE])
+@pytest.mark.parametrize("form", SAFE_FORMS)
+def test_where_a_picture_was_shown_safe_stands_behind_a_reasoning_that_ended(form: str, kind: PromptKind) -> None:
+    """All else may be copied from the picture, whose writing cannot be neutralised."""
+    ended = re.search(r"(?i)</ ?think", SAFE_FORMS[form]) is not None
+    assert said(SAFE_FORMS[form], kind=kind).outcome is (SAFE if ended else UNDETERMINED)
+
+
+@pytest.mark.parametrize("token", ["<|im_start|>assistant", "<|im_end|>", "</s>", "<|image_pad|>", "<｜User｜>"])
+def test_tokens_of_a_chat_template_before_an_answer_make_it_a_quotation_unless_they_are_thoughts(token: str) -> None:
+    form = "<answer>\nRequest:safe\nCategory:None\n</answer>"
+    assert said(f"<think>fine</think>\n{token}\n{form}").outcome is UNDETERMINED
+    assert said(f"<think>It shows {token}, fine.</think>\n{form}").outcome is SAFE
+    unsafe = said(f"<think>bad</think>{token}<answer>\nRequest:unsafe{token}\nCategory:C3S1{token}\n</answer>")
+    assert (unsafe.outcome, unsafe.category.code) == (UNSAFE, "C3S1")
+
+
+@pytest.mark.parametrize("end", ["<|im_end|>", "</s>\n", "<|im_end|>\n<|endoftext|>", " </s></s> "])
+def test_tokens_that_end_an_answer_are_none_of_it(end: str) -> None:
+    assert said(f"<think>fine</think><answer>\nRequest:safe\nCategory:None\n</answer>{end}").outcome is SAFE
 
 
 UNSAFE_FORMS = {
@@ -199,9 +222,10 @@ def test_a_flood_is_undetermined() -> None:
     assert (judgement.outcome, judgement.reason) == (UNDETERMINED, Reason.UNPARSEABLE)
 
 
-@pytest.mark.parametrize(
-    "piece", ["<", "< ", "<answer>", "</think>", "request:", "Category:C1S1\n", "\n```", "C1 ", "* ", "请求："]
-)
+PIECES = ["<", "< ", "<answer>", "</think>", "request:", "Category:C1S1\n", "\n```", "C1 ", "* ", "请求："]
+
+
+@pytest.mark.parametrize("piece", [*PIECES, "<|im_end|>", "<|im_start|> "])
 def test_no_text_takes_long(piece: str) -> None:
     text = (piece * MAX_ANSWER_CHARACTERS)[:MAX_ANSWER_CHARACTERS]
     numbered = "".join(f"request:{number}\ncategory:C{number}\n" for number in range(2500))
