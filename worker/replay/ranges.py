@@ -53,7 +53,7 @@ def partitions_of(consumer: Consumer, topic: str) -> list[int]:
     # All topics are asked for: asking for one by name would make some brokers create it.
     known = consumer.list_topics(timeout=_ANSWER_S).topics.get(topic)
     if known is None:
-        raise ConfigurationError(f"topic {topic} does not exist, or the principal may not see it")
+        raise ConfigurationError(f"topic {topic} does not exist, or the principal lacks READ on it")
     return sorted(known.partitions)
 
 

@@ -19,13 +19,13 @@ from schemas.retraining_hit import RetrainingHit
 from schemas.review import Review
 from worker.errors import WorkerError
 from worker.replay.erasures import Erasures, tombstones
-from worker.replay.ranges import Range, partitions_of, since
+from worker.replay.ranges import Range, since
 from worker.replay.reader import config_of, read
+from worker.retraining import offsets
 from worker.settings import Settings
 
 HITS, REVIEWS = "hits.jsonl", "reviews.jsonl"
 NO_HIT, NO_REVIEW = "a record that is no hit (left out)", "a record that is no review (left out)"
-_ANSWER_S = 20.0
 
 Ends = Mapping[str, Mapping[int, int]]
 """By topic and partition: the offset behind the last one that was read."""
@@ -63,7 +63,8 @@ class Topics:
     """Both topics of a broker."""
 
     def __init__(self, settings: Settings) -> None:
-        self._config = config_of(settings, settings.retraining.group_id)
+        self._group = settings.retraining.group_id
+        self._config = config_of(settings, self._group)
         self._hits, self._reviews = settings.topics.retraining, settings.topics.reviews
 
     def snapshot(self) -> Snapshot:
@@ -71,7 +72,7 @@ class Topics:
         problems = Problems()
         with self._consumer() as consumer:
             ranges = {topic: since(consumer, topic, None) for topic in (self._hits, self._reviews)}
-            learned = {topic: _committed(consumer, topic, each) for topic, each in ranges.items()}
+            learned = {topic: self._committed(consumer, topic, each) for topic, each in ranges.items()}
             erasures, found, old = Erasures(), dict[str, tuple[int, int, RetrainingHit]](), set[str]()
             for message in read(consumer, self._hits, ranges[self._hits]):
                 partition, offset = _place(message)
@@ -109,9 +110,12 @@ class Topics:
             TopicPartition(topic, partition, end) for topic, some in ends.items() for partition, end in some.items()
         ]
         with self._consumer() as consumer:
-            for each in consumer.commit(offsets=places, asynchronous=False) or ():
-                if each.error is not None:
-                    raise KafkaException(each.error)
+            offsets.commit(consumer, self._group, places)
+
+    def _committed(self, consumer: Consumer, topic: str, ranges: Sequence[Range]) -> dict[int, int]:
+        asked = [TopicPartition(topic, each.partition) for each in ranges]
+        found = offsets.committed(consumer, self._group, asked)
+        return {each.partition: max(0, each.offset) for each in found}
 
     @contextmanager
     def _consumer(self) -> Iterator[Consumer]:
@@ -122,12 +126,6 @@ class Topics:
             raise WorkerError(f"the broker does not answer: {error.args[0]}") from None
         finally:
             consumer.close()
-
-
-def _committed(consumer: Consumer, topic: str, ranges: Sequence[Range]) -> dict[int, int]:
-    asked = [TopicPartition(topic, partition) for partition in partitions_of(consumer, topic)]
-    answers = consumer.committed(asked, timeout=_ANSWER_S)
-    return {each.partition: 0 for each in ranges} | {each.partition: max(0, each.offset) for each in answers}
 
 
 def _place(message: Message) -> tuple[int, int]:

@@ -1,0 +1,50 @@
+"""What the group of retraining has noted, and noting more: both wait while its coordinator moves or starts."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from worker.errors import ConfigurationError
+
+_ANSWER_S = 20.0
+_PAUSE_S = 0.2
+_BUSY = frozenset(
+    {KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR}
+)
+
+Value = TypeVar("Value")
+
+
+def committed(consumer: Consumer, group: str, places: Sequence[TopicPartition]) -> list[TopicPartition]:
+    """The places with the group's offsets, below zero where it has none. Raises ConfigurationError, KafkaException."""
+    return _again(group, lambda: _checked(consumer.committed(list(places), timeout=_ANSWER_S)))
+
+
+def commit(consumer: Consumer, group: str, places: Sequence[TopicPartition]) -> None:
+    """Note these offsets; returns when the broker has them. Raises ConfigurationError, KafkaException."""
+    _again(group, lambda: _checked(consumer.commit(offsets=list(places), asynchronous=False) or []))
+
+
+def _again(group: str, ask: Callable[[], Value]) -> Value:
+    until = time.monotonic() + _ANSWER_S
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            code = error.args[0].code()
+            if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                raise ConfigurationError(
+                    f"group {group} (retraining.group_id): the principal lacks READ; grant it on this group"
+                ) from None
+            if code not in _BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE_S)
+
+
+def _checked(places: list[TopicPartition]) -> list[TopicPartition]:
+    for each in places:
+        if each.error is not None:
+            raise KafkaException(each.error)
+    return places
