@@ -5,6 +5,7 @@ python -m benchmarks.load SETTINGS, where SETTINGS is JSON: bootstrap_servers, t
 It writes to `out` a line of JSON for each post that was watched: partition, offset, acknowledged (monotonic seconds).
 """
 
+import argparse
 import json
 import sys
 import time
@@ -114,4 +115,8 @@ def main(settings: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.load", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("settings", type=json.loads, metavar="SETTINGS")
+    main(parser.parse_args().settings)

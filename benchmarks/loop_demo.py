@@ -5,6 +5,7 @@ guard is retrained and swapped in the running worker. Figures are of this run, o
 The gate has too few rows here to let anything through by itself, so a signature is given by script as well.
 """
 
+import argparse
 import random
 import sys
 import tempfile
@@ -154,4 +155,7 @@ def _with_category(policy: Policy) -> Policy:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        "python -m benchmarks.loop_demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     sys.exit(main())

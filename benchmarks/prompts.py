@@ -1,5 +1,6 @@
 """What rendering a prompt and parsing an answer cost, a post. Run: `python -m benchmarks.prompts`."""
 
+import argparse
 import time
 from collections.abc import Callable
 
@@ -70,4 +71,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser("python -m benchmarks.prompts", description=__doc__).parse_args()
     main()

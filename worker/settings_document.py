@@ -3,6 +3,7 @@
 `python -m worker.settings_document` writes, `--check` writes nothing and ends with 1 where the file is not current.
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -39,8 +40,10 @@ def document() -> str:
 
 def main(arguments: list[str]) -> int:
     """Exit status: 0, or 1 where --check found the file stale."""
+    parser = argparse.ArgumentParser("python -m worker.settings_document", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, end with 1 where the file differs")
     file = _ROOT / FILE
-    if arguments != ["--check"]:
+    if not parser.parse_args(arguments).check:
         file.write_text(document(), encoding="utf-8")
         return 0
     if file.is_file() and file.read_text(encoding="utf-8") == document():

@@ -6,16 +6,14 @@ A folder is written beside its place and then renamed: what stands there is whol
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from proguard_core.beside import folder_beside
 from proguard_core.dataset.builder import Dataset
 from proguard_core.dataset.datasheet import as_markdown, datasheet
 from proguard_core.dataset.items import Item
@@ -202,20 +200,10 @@ def _arrow() -> tuple[Any, Any]:
 def _whole(dataset: Dataset, folder: Path, write: Callable[[Path], None]) -> None:
     if folder.exists():
         raise WriteError(f"{folder} is there already: datasets are never changed")
-    with _beside(folder) as into:
+    with folder_beside(folder) as into:
         write(into)
         sheet = datasheet(dataset)
         (into / DATASHEET).write_text(json.dumps(sheet, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         (into / DATASHEET_TEXT).write_text(as_markdown(sheet), encoding="utf-8")
         into.chmod(0o755)
         os.replace(into, folder)
-
-
-@contextmanager
-def _beside(folder: Path) -> Iterator[Path]:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    into = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        yield into
-    finally:
-        shutil.rmtree(into, ignore_errors=True)

@@ -1,5 +1,6 @@
 """Command lines of the trainings, made from their settings: one option a field, nothing from the environment."""
 
+import importlib.util
 import sys
 from typing import TypeVar
 
@@ -31,6 +32,20 @@ class Asked(BaseSettings):
 
 
 A = TypeVar("A", bound=Asked)
+
+
+def need(*packages: str) -> None:
+    """Ends the process with 78 and a sentence where a package of the `train` extra is missing."""
+    if missing := [package for package in packages if not _is_there(package)]:
+        print(f"this needs {' and '.join(missing)}: install the `train` extra (make engines)", file=sys.stderr)
+        raise SystemExit(EXIT_CONFIGURATION)
+
+
+def _is_there(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ImportError:
+        return False
 
 
 def parsed(asked: type[A], arguments: list[str] | None) -> A | None:

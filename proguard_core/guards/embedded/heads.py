@@ -165,7 +165,8 @@ def _weights(folder: Path, content: bytes, rows: int, columns: int) -> Weights:
     except (ValueError, EOFError, OSError) as error:
         raise HeadsError(f"{folder.name}/{WEIGHTS} is no array") from error
     if weights.dtype != np.float32 or weights.shape != (rows, columns):
-        raise HeadsError(f"{folder.name}/{WEIGHTS} is {weights.dtype} {weights.shape}, not float32 ({rows}, {columns})")
+        found = " x ".join(map(str, weights.shape))
+        raise HeadsError(f"{folder.name}/{WEIGHTS} is {weights.dtype} of {found}, not float32 of {rows} x {columns}")
     if not np.isfinite(weights).all():
         raise HeadsError(f"{folder.name}/{WEIGHTS} holds what is no number")
     return np.ascontiguousarray(weights)

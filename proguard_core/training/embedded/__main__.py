@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
+from proguard_core.training.command_line import need
 from proguard_core.training.embedded.rows import CODES, LeftOut, digest
 
 MODEL = Path(__file__).parents[2] / "guards" / "embedded" / "model"
@@ -36,12 +37,13 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Learn, export, calibrate, measure, write the manifest."""
+    asked = arguments()
+    need("torch", "transformers", "onnx")
     import torch
 
     from proguard_core.training.embedded import continued, mixture, network, tokens
     from proguard_core.training.embedded.learn import Recipe, learn
 
-    asked = arguments()
     names = ("steps", "seed", "max_minutes", "encoder_rate", "frozen_layers", "decay")
     given = {name: getattr(asked, name) for name in names}
     recipe = dataclasses.replace(Recipe(), **{name: value for name, value in given.items() if value is not None})

@@ -34,7 +34,7 @@ def restore(network: GuardNetwork, path: Path) -> None:
     state = {name: found[name] for name in wanted if name in found and found[name].shape == wanted[name].shape}
     missing = [name for name in wanted if name not in state and "position_ids" not in name]
     if missing:
-        raise ValueError(f"{path.name} lacks {missing}")
+        raise ValueError(f"{path.name} lacks {', '.join(missing)}")
     network.load_state_dict(state, strict=False)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from proguard_core.training.command_line import need
 from proguard_core.training.embedded.rows import (
     TRAIN_FILES,
     CategoryMap,
@@ -160,6 +161,7 @@ def main() -> None:
     """Teach a fold, or report."""
     asked = arguments()
     if asked.action == "run":
+        need("torch", "transformers", "onnx")
         run(asked)
     else:
         from proguard_core.training.embedded.fold_report import report

@@ -33,7 +33,7 @@ def base_encoder(path: Path) -> BertModel:
     encoder = BertModel(config, add_pooling_layer=False)
     missing = [name for name in encoder.load_state_dict(state, strict=False).missing_keys if "position_ids" not in name]
     if missing:
-        raise ValueError(f"{path.name} lacks {missing}")
+        raise ValueError(f"{path.name} lacks {', '.join(missing)}")
     return encoder
 
 

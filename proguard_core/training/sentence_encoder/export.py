@@ -26,7 +26,7 @@ class Sentence(nn.Module):  # type: ignore[misc]
         self.encoder = BertModel(BertConfig(**{name: config[name] for name in FIELDS}), add_pooling_layer=False)
         missing = self.encoder.load_state_dict(load_file(folder / "model.safetensors"), strict=False).missing_keys
         if missing:
-            raise ValueError(f"model.safetensors lacks {missing}")
+            raise ValueError(f"model.safetensors lacks {', '.join(missing)}")
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Mean pooling and normalisation, as the model's card says."""

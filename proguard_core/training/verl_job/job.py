@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from proguard_core.training.grpo.files import RunRefused, alone_in, base_digest, read_json, write_json
+from proguard_core.training.grpo.files import RunRefused, alone_in, base_digest, checkpoint_files, read_json, write_json
 from proguard_core.training.grpo.model import load_processor, read_champion
 from proguard_core.training.verl_job.checkpoint import bring_back
 from proguard_core.training.verl_job.compose import Places, entrypoint, overrides, submission_id
-from proguard_core.training.verl_job.rows import lay_out
+from proguard_core.training.verl_job.rows import dataset_files, lay_out
 from proguard_core.training.verl_job.settings import Cluster, VerlRecipe
 from proguard_core.training.verl_job.submit import RayJob, run
 from proguard_core.training.verl_job.validate import can_validate, composed
@@ -51,7 +51,14 @@ class Mounts:
 def plan(
     folders: Folders, mounts: Mounts, recipe: VerlRecipe, cluster: Cluster, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """What would run, in words: nothing is written or sent. Raises RunRefused where verl is here and refuses it."""
+    """What would run, in words: nothing is written or sent.
+
+    Raises RunRefused where an input is missing or does not fit, and where verl is here and refuses the command.
+    """
+    dataset_files(folders.dataset)
+    checkpoint_files(folders.base)
+    if folders.champion is not None:
+        read_champion(folders.champion, base_digest(folders.base), recipe)
     places = mounts.places(folders)
     command = entrypoint(recipe, cluster, places)
     is_checked = can_validate()

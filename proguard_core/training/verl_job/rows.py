@@ -15,6 +15,14 @@ TRAIN, HELD_OUT = "train.parquet", "held_out.parquet"
 _ROWS_A_GROUP = 256
 
 
+def dataset_files(dataset: Path) -> list[Path]:
+    """Both files of a `write_verl` folder. Raises RunRefused where one is missing."""
+    sources = [dataset / TRAIN, dataset / HELD_OUT]
+    if missing := [path for path in sources if not path.is_file()]:
+        raise RunRefused(f"{dataset} is no dataset for verl: {missing[0].name} is missing")
+    return sources
+
+
 def lay_out(dataset: Path, folder: Path, recipe: VerlRecipe, processor: Any) -> dict[str, Any]:
     """Write both files of a `write_verl` folder into the run's, train in the plan's order. Needs pyarrow.
 
@@ -23,13 +31,11 @@ def lay_out(dataset: Path, folder: Path, recipe: VerlRecipe, processor: Any) -> 
     """
     from pyarrow import parquet
 
-    sources = [dataset / TRAIN, dataset / HELD_OUT]
-    if missing := [path for path in sources if not path.is_file()]:
-        raise RunRefused(f"{dataset} is no dataset for verl: {missing[0].name} is missing")
+    sources = dataset_files(dataset)
     table = parquet.read_table(sources[0])
     fitting, too_long = _fitting(table, recipe.max_prompt, processor)
     if not fitting:
-        raise RunRefused(f"{dataset} has no row of at most {recipe.max_prompt} tokens: {dict(too_long)}")
+        raise RunRefused(f"{dataset} has no row of at most {recipe.max_prompt} tokens")
     plan = Plan([modality for _, modality in fitting], recipe)
     rollouts = recipe.rollouts(len(fitting))
     order = [fitting[at][0] for number in range(rollouts) for at in plan.rollout(number)]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from proguard_core.training.command_line import EXIT_CONFIGURATION
 from proguard_core.training.grpo.files import RunRefused
 from proguard_core.training.verl_job.__main__ import main
 from proguard_core.training.verl_job.compose import Places, entrypoint, overrides, submission_id
@@ -99,9 +100,43 @@ def test_the_same_job_has_the_same_name() -> None:
     assert submission_id([*command, "x=1"], "a") != submission_id(command, "a")
 
 
+def inputs(folder: Path) -> list[Path]:
+    """The files that a dry run looks for, empty; everything below the folder."""
+    for name in ("rows/train.parquet", "rows/held_out.parquet", "base/config.json", "base/model.safetensors"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    return sorted(folder.rglob("*"))
+
+
+def folders(folder: Path) -> list[str]:
+    """The options of a dry run on them."""
+    places = {"--dataset": "rows", "--base": "base", "--out": "run"}
+    return [each for option, name in places.items() for each in (option, str(folder / name))] + ["--dry-run"]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [
+        ("rows/held_out.parquet", "rows is no dataset for verl: held_out.parquet is missing"),
+        ("base/model.safetensors", "base is no checkpoint: it has no weights"),
+        ("base/config.json", "base is no checkpoint"),
+    ],
+)
+def test_a_dry_run_refuses_what_is_not_there(
+    lacking: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs(tmp_path)
+    assert main([*folders(tmp_path), "--champion", str(tmp_path / "none")]) == EXIT_CONFIGURATION
+    assert "none is no adapter of ours" in capsys.readouterr().err
+    (tmp_path / lacking).unlink()
+    assert main(folders(tmp_path)) == EXIT_CONFIGURATION
+    out, err = capsys.readouterr()
+    assert (out, said in err) == ("", True)
+
+
 def test_a_dry_run_says_what_would_run_and_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folders = ["--dataset", str(tmp_path / "rows"), "--base", str(tmp_path / "base"), "--out", str(tmp_path / "run")]
-    options = [*folders, "--dry-run", "--address", "http://ray:8265", "--nodes", "2", "--cluster-out", "/mnt/run"]
+    before = inputs(tmp_path)
+    options = [*folders(tmp_path), "--address", "http://ray:8265", "--nodes", "2", "--cluster-out", "/mnt/run"]
     assert main(options) == 0
     said, command = capsys.readouterr().out.strip().splitlines()
     assert "NOT VALIDATED" in said or said == "validated by verl"
@@ -109,5 +144,5 @@ def test_a_dry_run_says_what_would_run_and_does_nothing(tmp_path: Path, capsys: 
     assert "verl.trainer.main_ppo" in command
     assert "trainer.nnodes=2" in command
     assert "data.train_files=/mnt/run/train.parquet" in command
-    assert list(tmp_path.iterdir()) == []
+    assert sorted(tmp_path.rglob("*")) == before
     assert json.dumps({"HF_HUB_OFFLINE": "1"})[1:-1] in command
