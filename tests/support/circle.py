@@ -71,6 +71,10 @@ class Circle:
         listed = self.s3.client().list_objects_v2(Bucket=self.bucket, Prefix="guards/runs/").get("Contents", [])
         return [each["Key"] for each in listed if each["Key"].endswith(ending) and "/release-" not in each["Key"]]
 
+    def body(self, key: str) -> bytes:
+        """Of an object."""
+        return self.s3.client().get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
     def judged(self, prefix: str, texts: Iterable[str]) -> list[dict[str, Any]]:
         """Verdicts of new posts, an author each."""
         posts = [

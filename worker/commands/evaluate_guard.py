@@ -65,8 +65,8 @@ async def ask_guard(
             images = LocalImages(each.benchmark.folder, settings.objects, guard.limits.max_pixels)
             try:
                 judging = Judging(
-                    lambda requests: _ask(judge, requests),
-                    _fetcher(images),
+                    lambda requests: ask_patiently(judge, requests),
+                    fetcher(images),
                     guard.limits,
                     policy,
                     known,
@@ -84,7 +84,8 @@ async def ask_guard(
     return Said(guard.name, guard.revision, answers, _warnings(settings, policy))
 
 
-async def _ask(judge: Judge, requests: Sequence[GuardRequest]) -> list[Judgement]:
+async def ask_patiently(judge: Judge, requests: Sequence[GuardRequest]) -> list[Judgement]:
+    """Judgements. Raises GuardStopped where the guard is down for PATIENCE_S."""
     asking = asyncio.create_task(judge.judge(requests))
     try:
         while not (await asyncio.wait({asking}, timeout=_LOOK_EVERY_S))[0]:
@@ -96,7 +97,9 @@ async def _ask(judge: Judge, requests: Sequence[GuardRequest]) -> list[Judgement
         asking.cancel()
 
 
-def _fetcher(images: LocalImages) -> Fetch:
+def fetcher(images: LocalImages) -> Fetch:
+    """Pictures of rows from a folder."""
+
     async def fetch(row: Row) -> Sequence[SeenImage]:
         try:
             references = [ImageReference(uri=local_uri(path)) for path in row.images]

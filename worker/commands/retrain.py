@@ -28,6 +28,7 @@ from proguard_core.training.registry.store import Refused, StoreError
 from worker.commands.connection import connect
 from worker.errors import EXIT_TERMINATED, BusyError, ConfigurationError, WorkerError
 from worker.moderation.run import Stop
+from worker.retraining import trainers
 from worker.retraining.round_process import RoundProcess
 from worker.retraining.run import once as one_round
 from worker.retraining.run import open_registry
@@ -76,11 +77,7 @@ def _checked(settings: Settings) -> Policy:
         policy = load_policy(settings.policy.path)
     except PolicyError as error:
         raise ConfigurationError(str(error)) from None
-    if settings.guard.engine != "embedded":
-        raise ConfigurationError(
-            f"retrain teaches the embedded guard; for {settings.guard.engine!r} see Training the adapter in "
-            "docs/retraining.md"
-        )
+    trainers.check(settings)
     open_registry(settings)
     return policy
 

@@ -44,14 +44,14 @@ class Child:
     ) -> None:
         """Start it. log takes standard error, and standard output unless read_output keeps that as a pipe.
 
-        share_errors: standard error is ours.
+        share_errors: standard error is ours, and takes standard output too unless that is read.
         """
         self._log: IO[bytes] | None = log.open("ab") if log else None
         sink = self._log or subprocess.DEVNULL
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), *command],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE if read_output else sink,
+            stdout=subprocess.PIPE if read_output else 2 if share_errors else sink,
             stderr=None if share_errors else sink,
             env=environment,
             cwd=directory,

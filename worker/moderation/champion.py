@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from proguard_core.training.registry.champions import Champions
-from proguard_core.training.registry.records import Champion, DamagedError, Step
+from proguard_core.training.registry.champions import Champions, NotPromotedError, check_base
+from proguard_core.training.registry.records import Base, Champion, DamagedError, Step
 from proguard_core.training.registry.runs import Registry, RunError, measured
 from proguard_core.training.registry.store import StoreError
 from worker.errors import ConfigurationError
 from worker.moderation import revision_watch
 from worker.moderation.revision_watch import RETRY_S, Wanted
+from worker.retraining import bases
 from worker.retraining.registry_store import open_store
 from worker.settings import Settings
 from worker.telemetry.telemetry import Telemetry
@@ -30,6 +31,7 @@ _NO_CHAMPION = "the registry has no champion yet"
 class Follower:
     """A `revision_watch.Wanted`. folder: where adapters lie; file: names the revision, for this worker and the next.
 
+    base: gives the model that is served, once, or None where that cannot be told.
     What cannot be fetched changes nothing, is counted as a failed swap and said, and is tried again every RETRY_S.
     """
 
@@ -41,7 +43,11 @@ class Follower:
         telemetry: Telemetry,
         every_s: float,
         clock: Callable[[], float] = time.monotonic,
+        base: Callable[[], Base | None] = lambda: None,
     ) -> None:
+        self._find_base = base
+        self._base: Base | None = None
+        self._is_base_known = False
         self._champions = champions
         self._folder = folder
         self._file = file
@@ -65,13 +71,13 @@ class Follower:
         try:
             current = self._champions.changed(self._tag)
             if current is not None:
-                bring(self._champions, current.champion, self._folder)
+                bring(self._champions, current.champion, self._folder, self._served_base())
                 _name(self._file, current.champion.revision)
                 self._tag = current.tag
             elif self._tag is None and self._said != _NO_CHAMPION:
                 log.info("%s, the revision in force stays", _NO_CHAMPION)
             self._said = None if self._tag is not None else _NO_CHAMPION
-        except (StoreError, DamagedError, RunError, ConfigurationError, OSError) as error:
+        except (StoreError, DamagedError, RunError, NotPromotedError, ConfigurationError, OSError) as error:
             self._telemetry.swap_failures += 1
             if self._said != str(error):
                 log.error("the champion cannot be fetched, the revision in force stays: %s", error)
@@ -79,9 +85,23 @@ class Follower:
             return False
         return True
 
+    def _served_base(self) -> Base | None:
+        """Read at the first champion: gigabytes, where it is a chat model's."""
+        if not self._is_base_known:
+            self._base = self._find_base()
+            self._is_base_known = True
+            if self._base is None:
+                log.warning("which base the guard stands on cannot be told here: champions are not compared with it")
+        return self._base
 
-def bring(champions: Champions, champion: Champion, folder: Path) -> Path:
-    """The champion's files under the name of its revision, compared with their hashes. Raises as Champions.fetch."""
+
+def bring(champions: Champions, champion: Champion, folder: Path, base: Base | None = None) -> Path:
+    """The champion's files under the name of its revision, compared with their hashes. base: the one that is served.
+
+    Raises as Champions.fetch.
+    """
+    if base is not None:
+        check_base(base, champion.base, champion.run)
     into = folder / champion.revision
     if "/" in champion.revision or champion.revision.startswith("."):
         raise DamagedError(f"the revision {champion.revision!r} is no name of a folder")
@@ -108,7 +128,7 @@ def follower(settings: Settings, telemetry: Telemetry) -> Wanted | None:
         return None if file is None else revision_watch.file(file)
     registry, folder, file = followed(settings)
     champions = Champions(Registry(open_store(registry, settings.objects)))
-    return Follower(champions, folder, file, telemetry, own.follow_every_s)
+    return Follower(champions, folder, file, telemetry, own.follow_every_s, base=lambda: bases.served(settings))
 
 
 def followed(settings: Settings) -> tuple[str, Path, Path]:

@@ -1,26 +1,28 @@
 """What the challenger, the champion and the first release say to the gate's rows, and what the gate makes of it."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import JsonValue, TypeAdapter
 
 from proguard_core.dataset.items import Item, Origin
+from proguard_core.dataset.pictures import Fingerprint, PictureGone, fingerprint
 from proguard_core.dataset.sources import Form, read_items
 from proguard_core.evaluation.answers import Answer
 from proguard_core.evaluation.encoder import NameEncoder
 from proguard_core.evaluation.loaders.files import FormError
 from proguard_core.evaluation.rows import Problems, Row, RowError, parse, read_lines
 from proguard_core.evaluation.withholding import Split, own_split, splits, without
+from proguard_core.images import ImageError
 from proguard_core.novelty import bank
 from proguard_core.policy.policy import Policy
 from proguard_core.policy.taxonomy import name_key
-from proguard_core.training.embedded.heads import evaluate
 from proguard_core.training.embedded.heads.taught import in_policy
 from proguard_core.training.gate.ancestry import trained_on
 from proguard_core.training.gate.decide import decide
-from proguard_core.training.gate.evidence import Arrival, Evidence, GateSettings, Judged, Naming, Served
+from proguard_core.training.gate.evidence import Arrival, Evidence, GateSettings, Judged, Naming
 from proguard_core.training.promotion import finish_gate
 from proguard_core.training.registry.records import Step, StepRecord
 from proguard_core.training.registry.runs import Run
@@ -59,7 +61,7 @@ def answer(bench: Bench, run: Run) -> StepRecord:
     if (done := run.step(Step.EVALUATE)) is not None:
         return done
     asked = _asked(bench, run)
-    found = [_ask(bench, each, asked) for each in _three(bench, run)]
+    found = _ask(bench, _three(bench, run), asked)
     folder = bench.work / "answers-made"
     folder.mkdir()
     (folder / ANSWERS).write_bytes(_SAID.dump_json(found))
@@ -81,10 +83,11 @@ def judge(bench: Bench, run: Run) -> StepRecord:
         challenger=challenger,
         champion=champion,
         first=first,
-        serves=_served(bench),
+        serves=bench.trainer.served(bench.policy),
         trained=trained,
         unknown=unknown,
         arrivals=_arrivals(bench, run, asked.new),
+        prints=_prints(bench, [*asked.items, *asked.new]),
         naming=Naming(bench.policy, NameEncoder(), bank.load()) if asked.splits else None,
     )
     own = bench.settings
@@ -122,9 +125,10 @@ def _rows(path: Path, prefix: str, origin: Origin, policy: Policy) -> list[Item]
             row = in_policy(parse(record, policy.codes), policy)
         except RowError:
             continue
+        images = tuple(image if "://" in image else str(path.parent / image) for image in row.images)
         found.append(
             Item(
-                replace(row, id=f"{prefix}: {row.id}"),
+                replace(row, id=f"{prefix}: {row.id}", images=images),
                 origin,
                 author=record.get("author"),
                 post_id=record.get("post_id"),
@@ -146,16 +150,23 @@ def _given(path: Path, prefix: str, policy: Policy) -> list[Item]:
     return [replace(item, row=replace(in_policy(item.row, policy), id=f"{prefix}: {item.row.id}")) for item in items]
 
 
-def _ask(bench: Bench, run: str, asked: Asked) -> Said:
-    heads = bench.heads(run)
+def _ask(bench: Bench, runs: Sequence[str], asked: Asked) -> list[Said]:
+    """Every run once, though the champion is often the first release."""
     rows = [item.row for item in (*asked.items, *asked.new)]
-    whole = evaluate.answers(rows, bench.policy, heads=heads, model=bench.model)
-    parts = {}
-    for split in asked.splits:
-        about = [item.row for item in asked.items if _is_about(item.row)]
-        policy = without(bench.policy, split.withheld)
-        parts[split.name] = evaluate.answers(about, policy, heads=heads, model=bench.model)
-    return Said(run, whole, parts)
+    about = [item.row for item in asked.items if _is_about(item.row)]
+    parts = [(bench.policy, rows), *((without(bench.policy, split.withheld), about) for split in asked.splits)]
+    answers = bench.trainer.answers({run: bench.revision(run) for run in dict.fromkeys(runs)}, parts)
+    names = [split.name for split in asked.splits]
+    return [Said(run, said[0], dict(zip(names, said[1:], strict=True))) for run, said in answers.items()]
+
+
+def _prints(bench: Bench, items: Sequence[Item]) -> dict[str, Fingerprint]:
+    """Of the pictures that can be had."""
+    found: dict[str, Fingerprint] = {}
+    for image in {image for item in items for image in item.row.images} if bench.trainer.reads_pictures else ():
+        with suppress(PictureGone, ImageError):
+            found[image] = fingerprint(bench.trainer.fetch(image))
+    return found
 
 
 def _is_about(row: Row) -> bool:
@@ -164,13 +175,7 @@ def _is_about(row: Row) -> bool:
 
 def _judged(bench: Bench, said: Said, asked: Asked) -> Judged:
     parts = [(split, said.parts[split.name]) for split in asked.splits]
-    return Judged(said.run, said.run, _served(bench), said.whole, parts)
-
-
-def _served(bench: Bench) -> Served:
-    """The very guard that serves was asked, in its own process, so nothing can differ but the heads."""
-    base = bench.record("any", None).base
-    return Served(f"embedded {base.sha256[:12]}", "as shipped", "none", bench.policy.version)
+    return Judged(said.run, said.run, bench.trainer.served(bench.policy), said.whole, parts)
 
 
 def _arrivals(bench: Bench, run: Run, new: Sequence[Item]) -> list[Arrival]:

@@ -34,8 +34,10 @@ class Parted:
     approvals: Mapping[str, int] = field(default_factory=dict)
 
 
-def newly_labelled(snapshot: Snapshot, policy: Policy, problems: Problems) -> int:
+def newly_labelled(snapshot: Snapshot, policy: Policy, problems: Problems, *, pictures: bool = False) -> int:
     """Posts whose label is another one than a run has learned already, or that had none; why others have no label.
+
+    pictures: whether posts with pictures are learned from.
 
     A name that another person confirmed since is new again, up to as many people as the gate asks for: it may be what
     the gate refused it for.
@@ -45,13 +47,13 @@ def newly_labelled(snapshot: Snapshot, policy: Policy, problems: Problems) -> in
         hits=[hit for hit in snapshot.hits if hit.post_id in snapshot.old_hits],
         reviews=[review for review in snapshot.reviews if review.review_id in snapshot.old_reviews],
     )
-    return len(_labels(snapshot, policy, problems) - _labels(earlier, policy, Problems()))
+    return len(_labels(snapshot, policy, problems, pictures) - _labels(earlier, policy, Problems(), pictures))
 
 
-def _labels(snapshot: Snapshot, policy: Policy, problems: Problems) -> set[tuple[object, ...]]:
+def _labels(snapshot: Snapshot, policy: Policy, problems: Problems, pictures: bool) -> set[tuple[object, ...]]:
     people = {name_key(name): count for name, count in approvals(snapshot.reviews, policy).items()}
     found: set[tuple[object, ...]] = set()
-    for item in _texts(label_hits(snapshot.hits, snapshot.reviews, {}, policy, problems), problems):
+    for item in _read(label_hits(snapshot.hits, snapshot.reviews, {}, policy, problems), problems, pictures):
         row = item.row
         listed = policy.find(_name(item))
         name = name_key(listed.name) if listed is not None else _name(item)
@@ -74,10 +76,12 @@ def kept(snapshot: Snapshot, policy: Policy, novelty: Novelty, problems: Problem
     return replace(snapshot, hits=hits, reviews=[review for review in snapshot.reviews if review.post in ids])
 
 
-def part(snapshot: Snapshot, policy: Policy, gate_share: float, problems: Problems) -> Parted:
+def part(
+    snapshot: Snapshot, policy: Policy, gate_share: float, problems: Problems, *, pictures: bool = False
+) -> Parted:
     """Rows for the dataset and for the gate; why others are in neither is noted."""
     labelled = label_hits(snapshot.hits, snapshot.reviews, {}, policy, problems)
-    items = _texts(labelled, problems)
+    items = _read(labelled, problems, pictures)
     gate = [row for rows in _by_name(items).values() for row in _latest(rows, gate_share)]
     apart = {item.row.id for item in gate}
     authors = {item.author for item in gate if item.author is not None}
@@ -120,10 +124,10 @@ def write_items(items: Iterable[Item], path: Path) -> None:
             file.write(b"\n")
 
 
-def _texts(labelled: Labelled, problems: Problems) -> list[Item]:
+def _read(labelled: Labelled, problems: Problems, pictures: bool) -> list[Item]:
     found = []
     for item in labelled.items:
-        if item.row.images:
+        if item.row.images and not pictures:
             problems.count(PICTURES)
         else:
             found.append(item)

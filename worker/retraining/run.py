@@ -8,7 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 
 from proguard_core.evaluation.rows import Problems
-from proguard_core.guards.embedded.text_model import FOLDER
 from proguard_core.policy.policy import Policy
 from proguard_core.training.gate.report import Outcome
 from proguard_core.training.promotion import SignatureWantedError, promote
@@ -21,6 +20,7 @@ from worker.retraining import judging, labels, steps
 from worker.retraining.registry_store import S3Store, open_store
 from worker.retraining.snapshot import Topics
 from worker.retraining.steps import Bench
+from worker.retraining.trainers import trainer_of
 from worker.settings import Settings
 
 
@@ -60,13 +60,14 @@ def once(settings: Settings, policy: Policy, say: Callable[[str], None] = lambda
     if isinstance(store, S3Store):
         store.check()
     with Lease(registry) as lease, tempfile.TemporaryDirectory(prefix="proguard-retrain-") as folder:
-        model = Path(settings.guard.model) if settings.guard.model else FOLDER
-        bench = Bench(settings.retraining, policy, registry, Topics(settings), Path(folder), model)
+        trainer = trainer_of(settings, policy, Path(folder))
+        bench = Bench(settings.retraining, policy, registry, Topics(settings), Path(folder), trainer)
         return go_on(bench, lease.check, say)
 
 
 def go_on(bench: Bench, check: Callable[[], None], say: Callable[[str], None]) -> Round:
     """The round itself. check: raises before something that only the holder of the lease may do."""
+    steps.check_bases(bench)
     _released(bench, check)
     _noted(bench)
     waiting = _signed(bench, check)
@@ -78,7 +79,7 @@ def go_on(bench: Bench, check: Callable[[], None], say: Callable[[str], None]) -
         return _walk(bench, run, check, say)
     found = bench.topics.snapshot()
     problems = Problems()
-    new = labels.newly_labelled(found, bench.policy, problems)
+    new = labels.newly_labelled(found, bench.policy, problems, pictures=bench.trainer.reads_pictures)
     if new < bench.settings.min_new and not (forced and new):
         left_out = "".join(f"; {why}: {count}" for why, count in (problems.counts + found.problems.counts).items())
         wanted = bench.settings.min_new
@@ -106,7 +107,8 @@ def _walk(bench: Bench, run: Run, check: Callable[[], None], say: Callable[[str]
     for said, step in (("training", steps.train), ("asking", judging.answer), ("judging", judging.judge)):
         say(f"run {name}: {said}")
         check()
-        step(bench, run)
+        if step(bench, run) is None:
+            break
     return _promote(bench, run, check)
 
 

@@ -1,7 +1,7 @@
 """`[retraining]`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,24 @@ from worker.setting_section import Section
 class RetrainingSettings(Section):
     """The loop: docs/retraining.md."""
 
+    trainer: Literal["embedded", "grpo", "verl"] = Field(
+        "embedded",
+        description="What is taught: the embedded guard's heads, or a chat model's adapter here or on a Ray cluster.",
+    )
+    base: Path | None = Field(
+        None, description="grpo, verl: folder of the frozen model; default: guard.model, where that is a folder."
+    )
+    recipe: dict[str, Any] = Field(
+        default_factory=dict, description="grpo, verl: what `python -m proguard_core.training.grpo --help` lists."
+    )
+    cluster: dict[str, Any] = Field(
+        default_factory=dict,
+        description="verl: address, nodes, gpus, ...; work and base as the cluster names these folders.",
+    )
+    work: Path = Field(
+        Path(".proguard-retraining"),
+        description="grpo, verl: keeps checkpoints until the training is done; for verl on what the cluster shares.",
+    )
     registry: str | None = Field(None, description="s3://BUCKET/PREFIX, reached as the pictures are, or a folder.")
     follow: bool = Field(
         False, description="Workers serve its champion: brought to guard.settings.adapters, named in revision_file."

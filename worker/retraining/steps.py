@@ -1,7 +1,6 @@
-"""The steps of one run of the embedded guard's loop. Each is done when its record is there, and is not done again."""
+"""The steps of one run of the loop. Each is done when its record is there, and is not done again."""
 
 import hashlib
-import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,74 +9,70 @@ from pathlib import Path
 import yaml
 from pydantic import JsonValue
 
-from proguard_core.dataset.builder import Dataset, DatasetSettings, build
+from proguard_core.dataset.builder import Dataset, build
 from proguard_core.dataset.items import Item, Origin
+from proguard_core.dataset.pictures import Fingerprint, fingerprint
 from proguard_core.dataset.sources import Form, read_items
-from proguard_core.dataset.variants import VariantSettings
-from proguard_core.dataset.writers import write_own
 from proguard_core.evaluation.loaders.files import FormError
 from proguard_core.evaluation.rows import Problems
-from proguard_core.guards.embedded.heads import base_hashes
-from proguard_core.guards.embedded.text_model import FOLDER
 from proguard_core.novelty import bank as banks
 from proguard_core.novelty.bank import Bank
 from proguard_core.novelty.novelty import Novelty
 from proguard_core.policy.policy import Policy
 from proguard_core.training import marks
-from proguard_core.training.embedded.heads.fit import FitSettings
-from proguard_core.training.embedded.heads.replay import replay_items
-from proguard_core.training.embedded.heads.retrain import HeadsRecipe, code_version, retrain, untaught
-from proguard_core.training.registry.champions import Champions
-from proguard_core.training.registry.records import Base, Code, RunRecord, Step, StepRecord
+from proguard_core.training.gate.report import Finding, Report, Status
+from proguard_core.training.promotion import finish_gate
+from proguard_core.training.registry.champions import Champions, OtherBaseError, check_base
+from proguard_core.training.registry.records import Code, RunRecord, Step, StepRecord
 from proguard_core.training.registry.runs import Registry, Run
 from worker.errors import ConfigurationError
 from worker.retraining import labels, snapshot
+from worker.retraining.embedded_trainer import EmbeddedTrainer
 from worker.retraining.settings import RetrainingSettings
 from worker.retraining.snapshot import Ends, Snapshot, Topics
+from worker.retraining.trainer import CollapsedError, Lesson, Trainer
 
-KIND = "embedded"
 RELEASE = "release-"
 GATE_ROWS, BANK = "gate.jsonl", "bank.yaml"
-# Of our own templates, where nothing is replayed.
-_OWN_ROWS = 300
-# The heads learn from rows, not from prompts, so few policies are made.
-_VARIANTS = VariantSettings(masks=20, orders=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all steps work with. work: an empty folder of this process; model: the artefact's."""
+    """What all steps work with. work: an empty folder of this process. given: the trainer, else the embedded one."""
 
     settings: RetrainingSettings
     policy: Policy
     registry: Registry
     topics: Topics
     work: Path
-    model: Path = FOLDER
+    given: Trainer | None = None
+
+    @property
+    def trainer(self) -> Trainer:
+        """What is taught."""
+        return self.given or EmbeddedTrainer(self.settings, self.policy)
 
     @property
     def champions(self) -> Champions:
         """Of the registry."""
         return Champions(self.registry)
 
-    def heads(self, run: str) -> Path:
-        """A run's heads in a folder that is called as its revision is. Raises DamagedError, RunError."""
+    def revision(self, run: str) -> Path:
+        """A run's files in a folder that is called as its revision is. Raises DamagedError, RunError."""
         found = self.registry.run(run)
-        into = self.work / "heads" / run
+        into = self.work / "revisions" / run
         if not into.exists():
             found.fetch(Step.TRAIN, into)
         return into
 
     def record(self, run: str, parent: str | None) -> RunRecord:
         """What a run is about: with another configuration it is another run."""
-        hashes = base_hashes(self.model)
-        whole = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
-        code = code_version()
+        code = self.trainer.code()
         version, _, _ = code.partition("+")
         return RunRecord(
             run=run,
-            kind=KIND,
-            base=Base(name="embedded guard", sha256=whole),
+            kind=self.trainer.kind,
+            base=self.trainer.base,
             parent=parent,
             config=self.config(),
             code=Code(version=version, commit=_commit() or code),
@@ -89,7 +84,6 @@ class Bench:
         own = self.settings
         said: dict[str, JsonValue] = {
             "seed": own.seed,
-            "label_new": own.label_new,
             "gate_share": own.gate_share,
             "modalities": [*own.modalities],
             "sign_off": own.sign_off,
@@ -97,19 +91,20 @@ class Bench:
             "replay": [_digest(path) for path in own.replay],
             "gate_rows": [_digest(path) for path in own.gate_rows],
         }
-        return said
+        return said | self.trainer.config()
 
 
 def release(bench: Bench) -> None:
-    """Make the artefact itself the first champion; after a kill under the same name, if all is as it was."""
+    """Make the base itself the first champion; after a kill under the same name, if all is as it was."""
     about = bench.record("any", None).model_dump_json(exclude={"run", "created_at"})
     run = f"{RELEASE}{hashlib.sha256(about.encode()).hexdigest()[:12]}"
     begun = bench.registry.begin(bench.record(run, None))
     if begun.step(Step.TRAIN) is None:
         (bench.work / "release").mkdir(exist_ok=True)
-        folder = untaught(bench.work / "release" / run, bench.policy, bench.model)
+        folder = bench.work / "release" / run
+        bench.trainer.untaught(folder)
         begun.finish(Step.TRAIN, folder, facts={"revision": run})
-    bench.champions.release(begun, "retrain", "the artefact that is in the package, as it is")
+    bench.champions.release(begun, "retrain", "the base model as it is")
 
 
 def keep_snapshot(bench: Bench, run: Run, found: Snapshot) -> StepRecord:
@@ -154,22 +149,25 @@ def _make_dataset(bench: Bench, run: Run) -> None:
     problems = Problems()
     erased = bench.topics.erased_since(ends_of(run))
     found = snapshot.load(bench.work / "snapshot")
-    parted = labels.part(found, bench.policy, bench.settings.gate_share, problems)
+    trainer = bench.trainer
+    parted = labels.part(found, bench.policy, bench.settings.gate_share, problems, pictures=trainer.reads_pictures)
     made = build(
         [*parted.train, *_replayed(bench, problems)],
         bench.policy,
         _bank(bench, run),
-        DatasetSettings(seed=bench.settings.seed, variants=_VARIANTS),
+        trainer.dataset_settings,
         erased=erased,
         additions=parted.additions,
         approvals=parted.approvals,
+        fetch=trainer.fetch,
+        templates=trainer.templates,
         problems=problems,
     )
     folder = bench.work / "dataset-made"
-    write_own(made, folder)
+    trainer.write(made, folder)
     gate = [item for item in parted.gate if item.post_id not in erased]
     labels.write_items(gate, folder / GATE_ROWS)
-    marks.of(_items(made), {}).write(folder / marks.FILE)
+    marks.of(_items(made), _prints(bench, made)).write(folder / marks.FILE)
     kept = {key: list(phrases) for key, phrases in made.bank.phrases.items()}
     (folder / BANK).write_text(yaml.safe_dump({"format": banks.FORMAT, "phrases": kept}, allow_unicode=True))
     unfit: list[JsonValue] = [*made.unfit]
@@ -186,36 +184,58 @@ def _make_dataset(bench: Bench, run: Run) -> None:
     run.finish(Step.DATASET, folder, inputs=[Step.SNAPSHOT], facts=facts)
 
 
-def train(bench: Bench, run: Run) -> StepRecord:
-    """New heads, made from the champion's that the run goes on from."""
+def train(bench: Bench, run: Run) -> StepRecord | None:
+    """The challenger, made from the champion that the run goes on from. None: it collapsed, and the gate says so."""
     if (done := run.step(Step.TRAIN)) is not None:
         return done
-    assert run.record.parent is not None
-    run.fetch(Step.DATASET, bench.work / "dataset")
-    recipe = HeadsRecipe(fit=FitSettings(seed=bench.settings.seed, label_new=bench.settings.label_new))
-    made = retrain(
-        bench.work / "dataset",
-        bench.work / "trained" / run.record.run,
-        bench.policy,
-        champion=bench.heads(run.record.parent),
-        recipe=recipe,
-        model=bench.model,
-    )
-    facts: dict[str, JsonValue] = {"revision": run.record.run, "new": made.manifest["new"]}
-    return run.finish(Step.TRAIN, made.folder, inputs=[Step.DATASET], facts=facts)
+    parent = run.record.parent
+    assert parent is not None
+    dataset, out = bench.work / "dataset", bench.work / "trained" / run.record.run
+    run.fetch(Step.DATASET, dataset)
+    lesson = Lesson(run.record.run, dataset, bench.revision(parent), out, _names_before(bench, run))
+    try:
+        made = bench.trainer.teach(lesson)
+    except CollapsedError as error:
+        finding = Finding("training", "the reward", Status.FAILED, str(error))
+        finish_gate(run, Report({"challenger": {"run": run.record.run}}, [finding]), (Step.DATASET,))
+        return None
+    names: list[JsonValue] = [*made.new]
+    facts: dict[str, JsonValue] = {"revision": run.record.run, "new": names}
+    return run.finish(Step.TRAIN, out, inputs=[Step.DATASET], facts=facts, metrics=made.metrics)
+
+
+def check_bases(bench: Bench) -> None:
+    """ConfigurationError where the champion stands on another base: one registry is for one base."""
+    current = bench.champions.current()
+    if current is None:
+        return
+    try:
+        check_base(bench.trainer.base, current.champion.base, current.champion.run)
+    except OtherBaseError as error:
+        raise ConfigurationError(f"{error}: give another base a retraining.registry of its own") from None
+
+
+def _names_before(bench: Bench, run: Run) -> frozenset[str]:
+    """New categories that an ancestor was taught."""
+    found: set[str] = set()
+    for each in bench.registry.lineage(run.record.run)[1:]:
+        record = each.step(Step.TRAIN)
+        names = record.facts.get("new") if record is not None else None
+        found.update(map(str, names) if isinstance(names, list) else ())
+    return frozenset(found)
 
 
 def _replayed(bench: Bench, problems: Problems) -> Sequence[Item]:
     settings = bench.settings
     if not settings.replay:
-        return replay_items(settings.seed, _OWN_ROWS, _OWN_ROWS)
+        return bench.trainer.replay()
     found: list[Item] = []
     for path in settings.replay:
         try:
             found += read_items(path, Form.OWN, Origin.BASE, problems, codes=bench.policy.codes)
         except (FormError, OSError) as error:
             raise ConfigurationError(f"retraining.replay: {path}: {error}") from None
-    return [item for item in found if not item.row.images]
+    return found if bench.trainer.reads_pictures else [item for item in found if not item.row.images]
 
 
 def _bank(bench: Bench, run: Run) -> Bank:
@@ -230,6 +250,12 @@ def _bank(bench: Bench, run: Run) -> Bank:
 
 def _items(dataset: Dataset) -> list[Item]:
     return list({sample.item.row.id: sample.item for sample in dataset.train}.values())
+
+
+def _prints(bench: Bench, dataset: Dataset) -> dict[str, Fingerprint]:
+    """Of every picture that is learned from."""
+    shown = {image for item in _items(dataset) for image in item.row.images}
+    return {image: fingerprint(bench.trainer.fetch(image)) for image in sorted(shown)}
 
 
 def _digest(path: Path) -> str:

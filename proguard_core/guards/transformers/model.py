@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from proguard_core.guards.adapters import Adapter
+from proguard_core.guards.adapters import WEIGHTS_FILE, Adapter
 from proguard_core.guards.asking import Answer, Question, Refused
 from proguard_core.guards.protocol import GuardDied, GuardError, Picture
 from proguard_core.guards.transformers.settings import ModelSettings
@@ -116,10 +116,25 @@ class Model:
                 self._wrapped = PeftModel.from_pretrained(self._model, str(adapter.path), adapter_name=name)
             elif name not in self._wrapped.peft_config:
                 self._wrapped.load_adapter(str(adapter.path), adapter_name=name)
+            self._check_applied(adapter, name)
         except Exception as error:  # a broken file, other shapes: PEFT has many words for it
             if self._wrapped is not None and name in self._wrapped.peft_config:
                 self._wrapped.delete_adapter(name)
             raise GuardError(f"the adapter {adapter.name!r} cannot be loaded: {error}") from error
+
+    def _check_applied(self, adapter: Adapter, name: str) -> None:
+        """PEFT leaves out what it does not know, and begins anew what is missing. Raises ValueError."""
+        import torch
+        from peft import get_peft_model_state_dict
+        from safetensors.torch import load_file
+
+        wanted = load_file(adapter.path / WEIGHTS_FILE)
+        own = get_peft_model_state_dict(self._wrapped, adapter_name=name)
+        if odd := sorted(set(own) ^ set(wanted)):
+            raise ValueError(f"{len(odd)} of its weights and of the model's differ, such as {odd[0]}")
+        changed = [key for key, value in wanted.items() if not torch.equal(own[key].cpu(), value.to(own[key].dtype))]
+        if changed:
+            raise ValueError(f"{len(changed)} of its weights were not applied, {changed[0]} among them")
 
     def drop(self, adapter: Adapter) -> None:
         """Free an adapter that nothing asks for any more."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from proguard_core.guards.adapters import CONFIG_FILE, WEIGHTS_FILE
 from proguard_core.training.grpo import weights
-from proguard_core.training.grpo.files import RunRefused, digest, read_json, write_json
+from proguard_core.training.grpo.files import RunRefused, base_digest, digest, read_json, write_json
 from proguard_core.training.grpo.settings import GrpoSettings, Precision
 
 # Layers of the language model: vLLM ignores adapters on the vision tower, and serving would differ from training.
@@ -69,18 +69,12 @@ def load_processor(base: Path, settings: GrpoSettings) -> Any:
 def load_model(base: Path, champion: Champion | None, settings: GrpoSettings) -> Any:
     """PEFT's model: base frozen, one adapter that trains. Weights of a new one are as the seed says."""
     import torch
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
     from transformers import AutoModelForImageTextToText, set_seed
 
     set_seed(settings.seed)
     loaded = AutoModelForImageTextToText.from_pretrained(base, dtype=getattr(torch, precision(settings)))
-    config = LoraConfig(
-        r=settings.lora_rank,
-        lora_alpha=settings.lora_alpha,
-        target_modules=TARGETS,
-        task_type="CAUSAL_LM",
-    )
-    model = get_peft_model(loaded, config, adapter_name=weights.ADAPTER)
+    model = get_peft_model(loaded, _lora(settings), adapter_name=weights.ADAPTER)
     # A folder of this machine means nothing elsewhere; the digest beside the adapter says which base it is.
     model.peft_config[weights.ADAPTER].base_model_name_or_path = base.name
     if champion is not None:
@@ -88,6 +82,35 @@ def load_model(base: Path, champion: Champion | None, settings: GrpoSettings) ->
     weights.trained(model)
     model.register_forward_pre_hook(_without_empty_pictures, with_kwargs=True)
     return model
+
+
+def untrained(base: Path, folder: Path, settings: GrpoSettings) -> str:
+    """Write an adapter that changes nothing yet (of each pair the second half is zero): a first release is made of it.
+
+    Returns its digest. The base's weights are not loaded: their shapes are enough. Raises RunRefused.
+    """
+    import torch
+    from peft import get_peft_model, get_peft_model_state_dict
+    from safetensors.torch import save_file
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    digest_of_base = base_digest(base)
+    with torch.device("meta"):
+        empty = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(base))
+        model = get_peft_model(empty, _lora(settings), adapter_name=weights.ADAPTER)
+    chance = torch.Generator().manual_seed(settings.seed)
+    made = {}
+    for key, shape in sorted(
+        (key, each.shape) for key, each in get_peft_model_state_dict(model, save_embedding_layers=False).items()
+    ):
+        bound = 0.0 if ".lora_B." in key else shape[1] ** -0.5  # as PEFT begins
+        made[key] = (torch.rand(shape, generator=chance) * 2 - 1) * bound
+    folder.mkdir(parents=True)
+    save_file(made, folder / WEIGHTS_FILE, {"format": "pt"})
+    config = model.peft_config[weights.ADAPTER]
+    config.base_model_name_or_path, config.inference_mode = base.name, True
+    config.save_pretrained(folder)
+    return write_origin(folder, digest_of_base, None)
 
 
 def save_adapter(model: Any, folder: Path) -> None:
@@ -100,6 +123,14 @@ def write_origin(folder: Path, base: str, champion: Champion | None) -> str:
     own = digest(folder / name for name in _FILES)
     write_json(folder / ORIGIN, {"base": base, "parent": champion.digest if champion else None, "adapter": own})
     return own
+
+
+def _lora(settings: GrpoSettings) -> Any:
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules=TARGETS, task_type="CAUSAL_LM"
+    )
 
 
 def _without_empty_pictures(_model: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
