@@ -67,7 +67,7 @@ lock: $(DEV_STAMP) ## Resolve the newest allowed releases into requirements/*.lo
 	@$(COMPILE) --upgrade --universal --override requirements/base-overrides.txt \
 		pyproject.toml requirements/build.in -o requirements/base.lock
 	@$(COMPILE) --upgrade --universal --override requirements/base-overrides.txt -c requirements/base.lock \
-		--group dev pyproject.toml requirements/build.in -o requirements/dev.lock
+		--group dev --extra console pyproject.toml requirements/build.in -o requirements/dev.lock
 	@$(COMPILE) --upgrade --python-platform x86_64-manylinux_2_28 --override requirements/engines-overrides.txt \
 		--group dev pyproject.toml requirements/build.in requirements/engines.in -o requirements/engines.lock
 	@for peer in $(PEERS); do $(COMPILE) --upgrade requirements/bench-$$peer.in -o requirements/bench-$$peer.lock; done

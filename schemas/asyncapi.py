@@ -103,7 +103,7 @@ def _messages() -> dict[str, Any]:
         "review": ("review", cloudevents.REVIEW_TYPE),
     }
     messages = {name: _message(name, _file(record), _event(kind)) for name, (record, kind) in written.items()}
-    messages["review"]["bindings"] = _keyed({"type": "string", "description": "The cluster or post decided on."})
+    messages["review"]["bindings"] = _keyed({"type": "string", "description": "The review_id: every decision is kept."})
     return {
         "post": _message("post", _file("post"), _trace_only(), _POSTS_KEY),
         "erasure": {

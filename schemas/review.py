@@ -21,7 +21,11 @@ class Decision(StrEnum):
 
 
 class Review(Written):
-    """Published to `moderation.reviews`. Exactly one of cluster and post is set."""
+    """Published to `moderation.reviews`. Exactly one of cluster and post is set.
+
+    A review that undoes another repeats what it said, and withdraws both: a reader that does not know `undoes` sees the
+    first decision again, never another one.
+    """
 
     review_id: Identifier
     cluster: Identifier | None = None
@@ -30,6 +34,11 @@ class Review(Written):
     name: Phrase | None = None
     code: Code | None = Field(None, description="The known category merged into; required for merge.")
     synonyms: list[Phrase] = Field(default_factory=list)
+    posts: list[Identifier] = Field(
+        default_factory=list,
+        description="Members of the cluster that the decision speaks of: the post_ids, at most 2,000.",
+    )
+    undoes: Identifier | None = Field(None, description="The review_id that this one withdraws.")
     reviewer: Identifier
     reviewed_at: Timestamp
 

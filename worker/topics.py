@@ -52,7 +52,7 @@ _READ = (AclOperation.READ, AclOperation.DESCRIBE)
 _WRITE = (AclOperation.WRITE, AclOperation.DESCRIBE)
 
 # posts and dead letters expire within a week, since neither can be erased by key. Reviews are people's work and carry
-# no post: the last one of each cluster or post is kept for good.
+# no post: each is kept for good under its own id, so that what was undone can be seen.
 PLANS = (
     TopicPlan("posts", {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)}, _READ),
     TopicPlan("verdicts", {**_COMPACTED, "retention.ms": str(90 * _DAY_MS)}, _WRITE, erasable=True),

@@ -31,8 +31,9 @@ class Decided:
 def decide(reviews: Iterable[Review], policy: Policy, problems: Problems) -> dict[tuple[str, str], Decided]:
     """The decision of each ("cluster" | "post", id). A reviewer's last word counts; a rename outdoes a name.
 
-    Where reviewers disagree, nothing is decided, and that is noted.
+    Where reviewers disagree, nothing is decided, and that is noted. A review that was undone says nothing.
     """
+    reviews = standing(reviews)
     last: dict[tuple[str, str], dict[str, Review]] = {}
     for review in sorted(reviews, key=lambda each: (each.reviewed_at, each.review_id)):
         target = ("cluster", review.cluster) if review.cluster is not None else ("post", review.post or "")
@@ -48,6 +49,13 @@ def decide(reviews: Iterable[Review], policy: Policy, problems: Problems) -> dic
         else:
             decided[target] = found
     return decided
+
+
+def standing(reviews: Iterable[Review]) -> list[Review]:
+    """Reviews without those that were undone, and without the undoing ones."""
+    found = list(reviews)
+    undone = {review.undoes for review in found if review.undoes is not None}
+    return [review for review in found if review.undoes is None and review.review_id not in undone]
 
 
 def _agreed(reviews: list[Review], policy: Policy) -> Decided | str:

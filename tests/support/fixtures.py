@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.kafka_cluster import ClientConfig, KafkaCluster
 from tests.support.kafka_jars import MissingSystemRequirement
+from tests.support.postgres import PostgresServer
 from tests.support.s3_server import S3Server
 from tests.support.topics import TopicNames
 
@@ -67,6 +68,17 @@ def topic_names() -> TopicNames:
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A real S3 server; a test that stops or suspends it starts or resumes it again."""
     with S3Server(tmp_path_factory.mktemp("s3") / "objects") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL; `new_database` makes an empty one for a test."""
+    try:
+        server = PostgresServer()
+    except MissingSystemRequirement as error:
+        pytest.skip(str(error))
+    with server:
         yield server
 
 

@@ -1,0 +1,25 @@
+"""One suite on both databases."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from worker.console.store import Store
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of an empty store."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'risks.db'}"
+    url: str = request.getfixturevalue("postgres").new_database()
+    return url
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """A store with tables and nothing in them."""
+    store = Store(store_url, create=True)
+    yield store
+    store.close()

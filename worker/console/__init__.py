@@ -1,0 +1,1 @@
+"""The risk store, the mining of risks, and the page where people review them."""

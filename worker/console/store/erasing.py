@@ -1,0 +1,116 @@
+"""Forgetting: posts by tombstone, authors by hand, everything by age. What is counted stays counted."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import CursorResult, Delete, Update, delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from worker.console.store.models import AuditRow, ErasureRow, QueueRow, RiskRow
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A null value on a topic: whatever was observed of the post up to then is gone."""
+
+    post_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How many rows went."""
+
+    risks: int
+    queued: int
+
+
+def post_hash(post_id: str) -> str:
+    """Under which an erased post is remembered."""
+    return hashlib.sha256(post_id.encode()).hexdigest()
+
+
+def was_erased(session: Session, post_id: str) -> bool:
+    """Whether the post was here, or was to come, and was erased: for links to it."""
+    return session.get(ErasureRow, post_hash(post_id)) is not None
+
+
+def erase_posts(session: Session, tombstones: Iterable[Tombstone]) -> Erased:
+    """Follow tombstones. What is observed later under the same id is another post's life, and stays."""
+    last: dict[str, datetime] = {}
+    for each in tombstones:
+        last[each.post_id] = max(each.at, last.get(each.post_id, each.at))
+    ids, risks, queued = list(last), 0, 0
+    for start in range(0, len(ids), _AT_ONCE):
+        part = ids[start : start + _AT_ONCE]
+        risks += _delete(session, RiskRow, RiskRow.observed_at, {each: last[each] for each in part})
+        queued += _delete(session, QueueRow, QueueRow.judged_at, {each: last[each] for each in part})
+        _remember(session, [{"post_hash": post_hash(each), "erased_at": last[each]} for each in part])
+    return Erased(risks, queued)
+
+
+def erase_author(session: Session, author_id: str, who: str, now: datetime) -> Erased:
+    """Forget all posts of an author that are here, and what of them may still come. The audit log says it, by hash."""
+    ids = {
+        *session.scalars(select(RiskRow.post_id).where(RiskRow.author_id == author_id)),
+        *session.scalars(select(QueueRow.post_id).where(QueueRow.author_id == author_id)),
+    }
+    done = erase_posts(session, [Tombstone(post_id, now) for post_id in sorted(ids)])
+    subject = hashlib.sha256(author_id.encode()).hexdigest()
+    detail = {"risks": done.risks, "queued": done.queued}
+    session.add(AuditRow(at=now, who=who, what="erase_author", subject=subject, detail=detail))
+    return done
+
+
+def withhold(session: Session, post_ids: Sequence[str], now: datetime) -> None:
+    """Law 11: what a person found to concern minors leaves the store, as an erased post does."""
+    erase_posts(session, [Tombstone(post_id, now) for post_id in post_ids])
+
+
+def sweep(session: Session, now: datetime, retention_days: int) -> Erased:
+    """Forget by age. Sampled posts keep their label and place, without content, for the figures of the past."""
+    limit = now - timedelta(days=retention_days)
+    risks = count(session, delete(RiskRow).where(RiskRow.observed_at < limit))
+    old = QueueRow.judged_at < limit
+    gone = count(session, delete(QueueRow).where(old, QueueRow.label.is_(None)))
+    bare: dict[str, Any] = {"text": None, "response": None, "images": [], "author_id": None}
+    held = or_(QueueRow.text.is_not(None), QueueRow.response.is_not(None), QueueRow.author_id.is_not(None))
+    wiped = count(session, update(QueueRow).where(old, held).values(**bare))
+    session.execute(delete(ErasureRow).where(ErasureRow.erased_at < limit - timedelta(days=retention_days)))
+    if session.get_bind().dialect.name == "sqlite" and (risks or gone):
+        session.connection().exec_driver_sql("INSERT INTO risks_text(risks_text) VALUES ('optimize')")
+    return Erased(risks, gone + wiped)
+
+
+def count(session: Session, statement: Delete | Update) -> int:
+    """Do it; how many rows it met."""
+    result = session.execute(statement)
+    assert isinstance(result, CursorResult)
+    return result.rowcount
+
+
+def _delete(session: Session, table: Any, time: Any, last: dict[str, datetime]) -> int:
+    asked = select(table.id, table.post_id, time).where(table.post_id.in_(list(last)))
+    ids = [row_id for row_id, post_id, at in session.execute(asked) if at <= last[post_id]]
+    if ids:
+        session.execute(delete(table).where(table.id.in_(ids)))
+    return len(ids)
+
+
+def _remember(session: Session, rows: list[dict[str, Any]]) -> None:
+    dialect = session.get_bind().dialect.name
+    statement: Any = (sqlite if dialect == "sqlite" else postgresql).insert(ErasureRow)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["post_hash"],
+            set_={"erased_at": statement.excluded.erased_at},
+            where=ErasureRow.erased_at < statement.excluded.erased_at,
+        ),
+        rows,
+    )

@@ -1,0 +1,307 @@
+"""Decisions of people: what they do to a cluster, how they are undone, and the records that go to the reviews topic.
+
+A decision is written with what it changes in one transaction, and published afterwards (`unpublished`): the topic may
+be away for a while, and a review is never lost.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from proguard_core.policy.policy import MINORS, SEXUAL
+from proguard_core.policy.taxonomy import name_key
+from schemas.review import Decision, Review
+from worker.console.store.erasing import withhold
+from worker.console.store.models import (
+    AuditRow,
+    Change,
+    ClusterEventRow,
+    ClusterRow,
+    ClusterState,
+    ReviewRow,
+    RiskRow,
+)
+
+MAX_POSTS = 2000
+_STATES = {
+    Decision.CONFIRM: ClusterState.CONFIRMED,
+    Decision.MERGE: ClusterState.MERGED,
+    Decision.REJECT: ClusterState.REJECTED,
+}
+_WITHHELD = frozenset({MINORS, SEXUAL})
+
+
+class ReviewError(Exception):
+    """A decision that cannot be taken; its text is for the person. Nothing was written."""
+
+
+class ConflictError(ReviewError):
+    """The cluster is not as the reviewer saw it: show it again. now: as it is."""
+
+    def __init__(self, said: str, now: ClusterRow | None) -> None:
+        super().__init__(said)
+        self.now = now
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a reviewer decided. version: of the cluster as it was seen (ClusterRow.version)."""
+
+    decision: Decision
+    reviewer: str
+    name: str | None = None
+    code: str | None = None
+    synonyms: tuple[str, ...] = ()
+    note: str | None = None
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done about a cluster, beside naming it."""
+
+    severity: str | None = None
+    action: str | None = None
+    owner: str | None = None
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """review: as written; counts: False where a second person must agree first."""
+
+    review: ReviewRow
+    counts: bool = True
+    waiting_for: Sequence[str] = field(default=())
+
+
+def decide(
+    session: Session, cluster_id: str, decided: Decided, now: datetime, *, two_persons: bool = False
+) -> Reviewed:
+    """Decide on a cluster. ConflictError where it changed since it was seen, ReviewError where it is not there.
+
+    two_persons: the cluster changes when a second person decides the same. What is merged into a category about minors
+    leaves the store with all its members (law 11).
+    """
+    row = _locked(session, cluster_id)
+    if row is None:
+        raise ReviewError(f"there is no cluster {cluster_id}")
+    if row.state is ClusterState.GONE:
+        raise ConflictError(f"cluster {cluster_id} has become part of {row.successor}", row)
+    if row.version != decided.version:
+        raise ConflictError(f"cluster {cluster_id} was changed by someone else meanwhile", row)
+    review = _write(session, cluster_id, None, decided, now)
+    review.posts = _members(session, cluster_id)
+    review.before = {"state": row.state.value, "name": row.name, "code": row.code, "named_by": row.named_by}
+    agreed = _agreeing(session, review) if two_persons else [decided.reviewer, ""]
+    counts = len(set(agreed)) > 1 or decided.decision is Decision.RENAME
+    if counts:
+        _apply(row, decided)
+        if decided.code in _WITHHELD and decided.decision is not Decision.REJECT:
+            _withhold(session, row, review, now)
+    row.version += 1
+    detail = {"review": review.review_id, "decision": decided.decision.value, "by": decided.reviewer, "counts": counts}
+    session.add(ClusterEventRow(cluster_id=cluster_id, at=now, change=Change.REVIEWED, detail=detail))
+    _log(session, now, decided.reviewer, f"review_{decided.decision.value}", cluster_id, detail)
+    return Reviewed(review, counts, () if counts else agreed)
+
+
+def decide_post(session: Session, post_id: str, decided: Decided, now: datetime) -> Reviewed:
+    """Decide on one post alone: it outdoes what is decided on its cluster."""
+    review = _write(session, None, post_id, decided, now)
+    if decided.code in _WITHHELD:
+        withhold(session, [post_id], now)
+    _log(session, now, decided.reviewer, f"review_{decided.decision.value}", post_id, {"review": review.review_id})
+    return Reviewed(review)
+
+
+def undo(session: Session, review_id: str, reviewer: str, now: datetime) -> ReviewRow:
+    """Withdraw a decision: another record. The cluster is as before it, unless it was decided on again since.
+
+    ReviewError where it cannot be withdrawn: unknown, undone already, an undoing itself, or of someone else.
+    """
+    row = session.get(ReviewRow, review_id)
+    if row is None or row.undoes is not None:
+        raise ReviewError(f"there is no decision {review_id} to undo")
+    if session.scalar(select(ReviewRow.review_id).where(ReviewRow.undoes == review_id)) is not None:
+        raise ReviewError("it has been undone already")
+    if row.code in _WITHHELD:
+        raise ReviewError("what it withheld is gone, so it cannot be undone")
+    undoing = ReviewRow(
+        review_id=_new_id(),
+        cluster_id=row.cluster_id,
+        post_id=row.post_id,
+        decision=row.decision,
+        name=row.name,
+        code=row.code,
+        synonyms=row.synonyms,
+        posts=row.posts,
+        reviewer=reviewer,
+        reviewed_at=now,
+        undoes=review_id,
+        before={},
+    )
+    session.add(undoing)
+    session.flush()
+    if row.cluster_id is not None:
+        _restore(session, row, undoing, now)
+    _log(session, now, reviewer, "undo", row.cluster_id or row.post_id or "", {"review": review_id})
+    return undoing
+
+
+def snooze(session: Session, cluster_id: str, until: datetime | None, who: str, now: datetime) -> None:
+    """Keep a cluster off the overview until a time; None wakes it. Attention only: no record goes to the topic."""
+    row = _open(session, cluster_id)
+    row.snoozed_until = until
+    detail = {"until": None if until is None else until.isoformat(), "by": who}
+    session.add(ClusterEventRow(cluster_id=cluster_id, at=now, change=Change.SNOOZED, detail=detail))
+    _log(session, now, who, "snooze", cluster_id, detail)
+
+
+def plan(session: Session, cluster_id: str, planned: Plan, who: str, now: datetime) -> None:
+    """Set severity, action, owner and due date of a cluster; no record goes to the topic."""
+    row = _open(session, cluster_id)
+    row.severity, row.action, row.owner, row.due_at = planned.severity, planned.action, planned.owner, planned.due_at
+    due = None if planned.due_at is None else planned.due_at.isoformat()
+    detail = {"severity": planned.severity, "action": planned.action, "owner": planned.owner, "due": due, "by": who}
+    session.add(ClusterEventRow(cluster_id=cluster_id, at=now, change=Change.CHANGED, detail=detail))
+    _log(session, now, who, "plan", cluster_id, detail)
+
+
+def reviews_of(session: Session, cluster_id: str) -> list[ReviewRow]:
+    """All records about a cluster, the latest first, the undoing ones among them."""
+    asked = select(ReviewRow).where(ReviewRow.cluster_id == cluster_id)
+    return list(session.scalars(asked.order_by(ReviewRow.reviewed_at.desc(), ReviewRow.review_id)))
+
+
+def unpublished(session: Session, limit: int = 500) -> list[ReviewRow]:
+    """Records that the topic does not have yet, the earliest first."""
+    asked = select(ReviewRow).where(ReviewRow.published_at.is_(None))
+    return list(session.scalars(asked.order_by(ReviewRow.reviewed_at, ReviewRow.review_id).limit(limit)))
+
+
+def published(session: Session, review_ids: Iterable[str], now: datetime) -> None:
+    """Note that the broker has them."""
+    ids = list(review_ids)
+    session.execute(update(ReviewRow).where(ReviewRow.review_id.in_(ids)).values(published_at=now))
+
+
+def as_record(row: ReviewRow) -> Review:
+    """The record of `moderation.reviews`; its key is the review_id."""
+    return Review(
+        review_id=row.review_id,
+        cluster=row.cluster_id,
+        post=row.post_id,
+        decision=Decision(row.decision),
+        name=row.name,
+        code=row.code,
+        synonyms=row.synonyms,
+        posts=row.posts,
+        undoes=row.undoes,
+        reviewer=row.reviewer,
+        reviewed_at=row.reviewed_at,
+    )
+
+
+def _locked(session: Session, cluster_id: str) -> ClusterRow | None:
+    """For update: a second reviewer waits here, and then sees what the first one did."""
+    asked = select(ClusterRow).where(ClusterRow.id == cluster_id).with_for_update()
+    return session.scalar(asked.execution_options(populate_existing=True))
+
+
+def _open(session: Session, cluster_id: str) -> ClusterRow:
+    row = _locked(session, cluster_id)
+    if row is None or row.state is ClusterState.GONE:
+        raise ConflictError(f"there is no cluster {cluster_id} any more", row)
+    return row
+
+
+def _write(session: Session, cluster_id: str | None, post_id: str | None, decided: Decided, now: datetime) -> ReviewRow:
+    row = ReviewRow(
+        review_id=_new_id(),
+        cluster_id=cluster_id,
+        post_id=post_id,
+        decision=decided.decision.value,
+        name=decided.name,
+        code=decided.code,
+        synonyms=list(decided.synonyms),
+        posts=[],
+        note=decided.note,
+        reviewer=decided.reviewer,
+        reviewed_at=now,
+        before={},
+    )
+    try:
+        as_record(row)
+    except ValueError as error:
+        raise ReviewError(_first_line(error)) from None
+    session.add(row)
+    return row
+
+
+def _apply(row: ClusterRow, decided: Decided) -> None:
+    if decided.decision is not Decision.RENAME:
+        row.state = _STATES[decided.decision]
+        row.code = decided.code
+    if decided.name is not None and decided.decision in (Decision.CONFIRM, Decision.RENAME):
+        row.name, row.named_by = decided.name, decided.reviewer
+    if decided.decision is Decision.REJECT:
+        row.emerging, row.held_since = False, None
+
+
+def _withhold(session: Session, row: ClusterRow, review: ReviewRow, now: datetime) -> None:
+    withhold(session, list(session.scalars(select(RiskRow.post_id).where(RiskRow.cluster_id == row.id))), now)
+    row.name, row.words, row.emerging = "(withheld)", [], False
+    review.name, review.synonyms, review.note = None, [], None
+
+
+def _restore(session: Session, review: ReviewRow, undoing: ReviewRow, now: datetime) -> None:
+    row = _locked(session, review.cluster_id or "")
+    if row is None or row.state is ClusterState.GONE:
+        return
+    asked = select(ReviewRow.review_id).where(ReviewRow.cluster_id == row.id, ReviewRow.undoes.is_(None))
+    later = asked.where(ReviewRow.reviewed_at > review.reviewed_at, ReviewRow.review_id != review.review_id)
+    undone = select(ReviewRow.undoes).where(ReviewRow.undoes.is_not(None))
+    if session.scalar(later.where(ReviewRow.review_id.not_in(undone)).limit(1)) is None:
+        row.state, row.code = ClusterState(review.before["state"]), review.before["code"]
+        row.name, row.named_by = review.before["name"], review.before["named_by"]
+    row.version += 1
+    detail = {"review": review.review_id, "by": undoing.reviewer}
+    session.add(ClusterEventRow(cluster_id=row.id, at=now, change=Change.UNDONE, detail=detail))
+
+
+def _agreeing(session: Session, review: ReviewRow) -> list[str]:
+    """The people whose decision is this one too, the reviewer among them."""
+    undone = select(ReviewRow.undoes).where(ReviewRow.undoes.is_not(None))
+    asked = select(ReviewRow).where(ReviewRow.cluster_id == review.cluster_id, ReviewRow.undoes.is_(None))
+    rows = session.scalars(asked.where(ReviewRow.decision == review.decision, ReviewRow.review_id.not_in(undone)))
+    same = [
+        each.reviewer
+        for each in rows
+        if each.code == review.code and name_key(each.name or "") == name_key(review.name or "")
+    ]
+    return sorted({*same, review.reviewer})
+
+
+def _members(session: Session, cluster_id: str) -> list[str]:
+    asked = select(RiskRow.post_id).where(RiskRow.cluster_id == cluster_id)
+    asked = asked.order_by(RiskRow.similarity.desc().nulls_last(), RiskRow.id)
+    return list(session.scalars(asked.limit(MAX_POSTS)))
+
+
+def _log(session: Session, now: datetime, who: str, what: str, subject: str, detail: dict[str, Any]) -> None:
+    session.add(AuditRow(at=now, who=who, what=what, subject=subject, detail=detail))
+
+
+def _new_id() -> str:
+    return f"review-{uuid.uuid4()}"
+
+
+def _first_line(error: ValueError) -> str:
+    errors = getattr(error, "errors", None)
+    return str(errors()[0]["msg"]).removeprefix("Value error, ") if errors else str(error)

@@ -1,0 +1,90 @@
+"""Search over names and rationales of risks, and over the names of clusters: one function for both databases."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy import text as clause
+from sqlalchemy.orm import Session, defer
+
+from worker.console.store.models import ClusterRow, ClusterState, RiskRow
+from worker.console.store.reading import PAGE, Page, paged
+
+_WORDS = re.compile(r"\w+")
+_MAX_WORDS = 12
+_CLUSTERS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RiskFilter:
+    """Which risks; None leaves a part open. since, until: of observation, until without the time itself."""
+
+    cluster_id: str | None = None
+    modality: str | None = None
+    language: str | None = None
+    revision: str | None = None
+    nearest: str | None = None
+    author_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """risks, the latest first; clusters whose name has all the words, the largest first."""
+
+    risks: Page[RiskRow]
+    clusters: list[ClusterRow]
+
+
+def search(session: Session, query: str, wanted: RiskFilter | None = None, offset: int = 0, limit: int = PAGE) -> Found:
+    """Risks with all words of the query, the last one as a beginning; without words all of the filter.
+
+    Anything may stand in a query: only its letters and digits count, and at most twelve words.
+    """
+    words = _WORDS.findall(query.casefold())[:_MAX_WORDS]
+    asked = _filtered(select(RiskRow).options(defer(RiskRow.embedding)), wanted or RiskFilter())
+    if words:
+        asked = asked.where(_matches(session, words))
+    risks = paged(session, asked, (RiskRow.observed_at.desc(), RiskRow.id.desc()), offset, limit)
+    return Found(risks, _clusters(session, words))
+
+
+def _matches(session: Session, words: list[str]) -> Any:
+    if session.get_bind().dialect.name == "sqlite":
+        quoted = " ".join(f'"{word}"' for word in words) + "*"
+        return RiskRow.id.in_(
+            clause("SELECT rowid FROM risks_text WHERE risks_text MATCH :query").bindparams(query=quoted)
+        )
+    lexemes = " & ".join(f"'{word}'" for word in words) + ":*"
+    return clause("risks.words @@ to_tsquery('simple', :query)").bindparams(query=lexemes)
+
+
+def _clusters(session: Session, words: list[str]) -> list[ClusterRow]:
+    if not words:
+        return []
+    asked = select(ClusterRow).options(defer(ClusterRow.centroid)).where(ClusterRow.state != ClusterState.GONE)
+    for word in words:
+        asked = asked.where(func.lower(ClusterRow.name).contains(word, autoescape=True))
+    return list(session.scalars(asked.order_by(ClusterRow.size.desc(), ClusterRow.id).limit(_CLUSTERS)))
+
+
+def _filtered(asked: Select[Any], wanted: RiskFilter) -> Select[Any]:
+    equal = {
+        RiskRow.cluster_id: wanted.cluster_id,
+        RiskRow.modality: wanted.modality,
+        RiskRow.language: wanted.language,
+        RiskRow.revision: wanted.revision,
+        RiskRow.nearest_code: wanted.nearest,
+        RiskRow.author_id: wanted.author_id,
+    }
+    for column, value in equal.items():
+        if value is not None:
+            asked = asked.where(column == value)
+    if wanted.since is not None:
+        asked = asked.where(RiskRow.observed_at >= wanted.since)
+    if wanted.until is not None:
+        asked = asked.where(RiskRow.observed_at < wanted.until)
+    return asked
