@@ -36,7 +36,7 @@ from proguard_core.training.embedded.rows import (
 from proguard_core.training.ngrams.__main__ import Reader, measured, questions, taught
 
 DEFAULT_GUARD = Path(__file__).parents[1] / "proguard_core" / "guards" / "embedded" / "model"
-THRESHOLDS = (0.01, 0.02, 0.03, 0.035, 0.04, 0.045, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.3)
+THRESHOLDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.3)
 WANTED = 0.99
 FEWEST = 30
 SEED = 7
@@ -116,11 +116,11 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A row, what the embedded guard says, and whether the model of words has already let it pass as safe."""
+    """A row, what the embedded guard says, and whether the model of words would let it pass before that."""
 
     row: Row
     said: Judgement
-    passed: bool = False
+    by_words: bool = False
 
 
 def passed_by_words(data: Path, left_out: LeftOut, rows: Sequence[Row]) -> list[bool]:
@@ -133,10 +133,13 @@ def passed_by_words(data: Path, left_out: LeftOut, rows: Sequence[Row]) -> list[
     return [bool(score < bound) for score in found.score]
 
 
-def measure(pairs: Sequence[Judged], safe_below: float) -> Figures:
-    """By the cascade's own rule."""
+def measure(pairs: Sequence[Judged], safe_below: float, words: bool = False) -> Figures:
+    """By the cascade's own rules. words: the model of words judges first."""
     sureness = Sureness(safe_below=safe_below)
-    goes_on = [not (pair.passed or sureness.passes(pair.said)) for pair in pairs]
+    goes_on = [
+        not (sureness.shows(GuardRequest(pair.row.text)) and ((words and pair.by_words) or sureness.passes(pair.said)))
+        for pair in pairs
+    ]
     unsafe = [on for pair, on in zip(pairs, goes_on, strict=True) if pair.row.unsafe]
     safe = [on for pair, on in zip(pairs, goes_on, strict=True) if not pair.row.unsafe]
     return Figures(len(unsafe), sum(unsafe), len(safe), sum(safe))
@@ -149,32 +152,32 @@ def halves(pairs: list[Judged]) -> tuple[list[Judged], list[Judged]]:
     return shuffled[::2], shuffled[1::2]
 
 
-def chosen(pairs: Sequence[Judged]) -> float | None:
+def chosen(pairs: Sequence[Judged], words: bool) -> float | None:
     """The largest threshold whose recall has a lower bound of WANTED on these rows; None where none has."""
     sure = []
     for threshold in THRESHOLDS:
-        figures = measure(pairs, threshold)
+        figures = measure(pairs, threshold, words)
         if share_at_least(figures.caught, figures.unsafe) >= WANTED:
             sure.append(threshold)
     return max(sure, default=None)
 
 
-def report(pairs: list[Judged], mix: float, bound: float | None) -> None:
+def report(pairs: list[Judged], mix: float, bound: float | None, words: bool) -> None:
     """Every threshold, then one of them (bound, else the fitted one on the other half) by source and by category."""
     unsafe = sum(pair.row.unsafe for pair in pairs)
-    print(f"rows: {unsafe} unsafe, {len(pairs) - unsafe} safe")
+    print(f"\n{'words, then ' if words else ''}the embedded guard; rows: {unsafe} unsafe, {len(pairs) - unsafe} safe")
     print(f"share: of a mix with {mix:.0%} unsafe posts, what reaches the big guard")
     for threshold in THRESHOLDS:
-        figures = measure(pairs, threshold)
+        figures = measure(pairs, threshold, words)
         print(f"safe_below {threshold:<6} share {figures.share(mix):.3f}  {figures.said()}")
     fitted, held = halves(pairs) if bound is None else (pairs, pairs)
-    below = chosen(fitted) if bound is None else bound
+    below = chosen(fitted, words) if bound is None else bound
     if below is None:
         print(f"no threshold has a recall of {WANTED} for certain on the first half: nothing is fitted")
         return
     print("fitted on half of the rows, measured on the other:" if bound is None else "as asked, on all rows:")
     for name, part in parts(held).items():
-        figures = measure(part, below)
+        figures = measure(part, below, words)
         said = [figures.said()] if figures.unsafe >= FEWEST else []
         said += [f"{figures.forwarded}/{figures.safe} safe ones reach it"] if figures.safe else []
         said += [f"share {figures.share(mix):.3f}"] if figures.unsafe and figures.safe else []
@@ -219,12 +222,13 @@ def main() -> None:
     parser.add_argument("--more", nargs="*", default=(), help="sources that were never taught, beside those left out")
     parser.add_argument("--taught-safe", nargs="*", default=(), help="sources whose held-out safe rows are added")
     parser.add_argument("--rows", type=int, default=1500, help="at most so many of each source and label")
-    parser.add_argument("--words", action="store_true", help="the model of words (`ngrams`) judges before the guard")
+    parser.add_argument("--words", action="store_true", help="show the model of words (`ngrams`) before the guard too")
     parser.add_argument("--safe-below", type=float, help="show this bound by category, instead of fitting one")
     parser.add_argument("--unsafe", type=float, default=0.1)
     asked = parser.parse_args()
     pairs = [pair for folder in asked.guard for pair in rows_and_judgements(asked, folder)]
-    report(pairs, asked.unsafe, asked.safe_below)
+    for words in (False, True) if asked.words else (False,):
+        report(pairs, asked.unsafe, asked.safe_below, words)
 
 
 if __name__ == "__main__":

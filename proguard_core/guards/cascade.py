@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from proguard_core.guards.asking import revision_of
 from proguard_core.guards.audit import Audit
 from proguard_core.guards.counts import CASCADE, CASCADE_UNSAFE, Counts, counts_of
+from proguard_core.guards.embedded.windows import normalise
+from proguard_core.guards.ngrams.features import is_plain
 from proguard_core.guards.protocol import Guard, GuardLimits, GuardRequest, Judgement
 from proguard_core.policy.policy import SEXUAL
 from schemas.common import CategoryKind, Outcome
@@ -20,15 +22,25 @@ class Sureness:
     """When the first guard's answer stands, by its score in [0, 1], and how that is watched.
 
     safe_below: safe stands below it. unsafe_from: unsafe of a listed category stands from it on, 0: never. responses:
-    whether posts with a response are shown to the first guard at all. audit: share of what passed as safe that the
-    second guard judges nevertheless. least_recall: what is said in the log when recall lies below it.
+    whether posts with a response are shown to the first guard at all. plain: whether only text in plain English letters
+    and signs is shown to it; a small guard of words does not know what an emoji turns a sentence into. audit: share of
+    what passed as safe that the second guard judges nevertheless. least_recall: what is said in the log when recall
+    lies below it.
     """
 
     safe_below: float = 0.08
     unsafe_from: float = 0.0
     responses: bool = False
+    plain: bool = True
     audit: float = 0.01
     least_recall: float = 0.99
+
+    def shows(self, request: GuardRequest) -> bool:
+        """Whether the first guard is asked at all; pictures are never shown to it."""
+        if request.picture is not None or (request.response is not None and not self.responses):
+            return False
+        texts = (request.text, request.response or "")
+        return not self.plain or all(not text or is_plain(normalise(text), request.language) for text in texts)
 
     def passes(self, judgement: Judgement) -> bool:
         """Whether an answer stands. A missing score is no sureness; a nameless risk and doubt always go on."""
@@ -119,11 +131,7 @@ class CascadeGuard:
 
     async def _judge_first(self, requests: Sequence[GuardRequest]) -> tuple[dict[int, Judgement], set[int]]:
         """The answers that stand, by place, and the places that passed but are audited."""
-        shown = [
-            index
-            for index, request in enumerate(requests)
-            if request.picture is None and (request.response is None or self._sureness.responses)
-        ]
+        shown = [index for index, request in enumerate(requests) if self._sureness.shows(request)]
         judgements = await self._first.judge([replace(requests[index], revision=None) for index in shown])
         passed = {
             index: judgement

@@ -53,6 +53,19 @@ async def test_pictures_and_responses_never_stop_at_the_first() -> None:
     assert [request.text for request in first.asked] == ["b"]
 
 
+async def test_text_with_emoji_or_strange_signs_never_stops_at_the_first() -> None:
+    strange = ["you are a 🐍", "ｙｏｕ and me", "l'été est beau", "c'est la vie et je ne sais pas"]
+    guard, first, second = made(responses=True)
+    asked = [*(GuardRequest(text) for text in strange), GuardRequest("a", "b 🙂"), GuardRequest("plain — “words” €5")]
+    await guard.judge(asked)
+    passed = [request.text for request in first.asked]
+    assert "plain — “words” €5" in passed
+    assert not {*strange[:1], *strange[2:], "a"} & set(passed)
+    guard, first, _second = made(plain=False)
+    await guard.judge([GuardRequest("you are a 🐍")])
+    assert [request.text for request in first.asked] == ["you are a 🐍"]
+
+
 async def test_unsafe_stands_only_where_it_is_asked_for_and_never_if_novel_or_sexual() -> None:
     texts = ["a unsafe:C3S1", "b unsafe:C11S2", "c unsafe:C11", "d novel score:0.99", "e score:0.8"]
     guard, _first, second = made()
