@@ -77,8 +77,8 @@ def _checked(settings: Settings) -> Policy:
         policy = load_policy(settings.policy.path)
     except PolicyError as error:
         raise ConfigurationError(str(error)) from None
-    trainers.check(settings)
     open_registry(settings)
+    trainers.trainer_of(settings, policy, Path())
     return policy
 
 

@@ -20,6 +20,7 @@ from proguard_core.dataset.writers import WriteError, write_own, write_trl, writ
 from proguard_core.evaluation.answers import Answer
 from proguard_core.evaluation.rows import Problems, Row, read_lines
 from proguard_core.guards.adapters import CONFIG_FILE, WEIGHTS_FILE
+from proguard_core.guards.vllm.settings import EngineSettings
 from proguard_core.policy.policy import Policy
 from proguard_core.policy.prompts import Prompts
 from proguard_core.policy.taxonomy import name_key
@@ -42,6 +43,7 @@ TRAINING_ROWS = "training"
 
 KIND = "lora"
 _OWN_ROWS = 300
+DEFAULT_RANK = EngineSettings("").max_adapter_rank
 _ADAPTER, _RESULT, _PAGE, _COLLAPSED = "adapter", "result.json", "training.html", "collapsed"
 _ADAPTER_FILES = (CONFIG_FILE, WEIGHTS_FILE)
 _NOT_ASKED_BY = frozenset({"adapters", "adapter", "server_adapters", "cache_size", "shadow", "cascade"})
@@ -65,7 +67,13 @@ class AdapterTrainer:
         prompts = settings.guard.settings.get("prompts")
         self.templates = Path(str(prompts)) if prompts else None
         kind = VerlRecipe if self._on_cluster else GrpoSettings
-        self._recipe = _validated("recipe", kind, {"seed": own.seed, **own.recipe})
+        self._recipe = _validated("recipe", kind, {**_as_served(settings), **own.recipe})
+        most = int(str(settings.guard.settings.get("max_adapter_rank", DEFAULT_RANK)))
+        if settings.guard.engine == "vllm" and self._recipe.lora_rank > most:
+            rank = self._recipe.lora_rank
+            raise ConfigurationError(
+                f"retraining.recipe.lora_rank: {rank} is above guard.settings.max_adapter_rank {most}"
+            )
         mounts = {key: own.cluster[key] for key in ("work", "base") if key in own.cluster}
         self._mounts = {key: PurePosixPath(str(value)) for key, value in mounts.items()}
         rest = {key: value for key, value in own.cluster.items() if key not in mounts}
@@ -87,8 +95,10 @@ class AdapterTrainer:
 
     @property
     def dataset_settings(self) -> DatasetSettings:
-        """Prompts are as long as the guard's that serves."""
-        return DatasetSettings(seed=self._settings.retraining.seed)
+        """Questions are as long as those of the guard that serves."""
+        made = DatasetSettings(seed=self._settings.retraining.seed)
+        window = self._settings.guard.settings.get("window_bytes")
+        return made if window is None else replace(made, window_bytes=int(str(window)))
 
     def config(self) -> dict[str, JsonValue]:
         """Recipe, prompts, and how the guard will be asked."""
@@ -213,7 +223,10 @@ class AdapterTrainer:
 
     def _run(self, command: Sequence[str]) -> None:
         """What it says goes to standard error. Ended by a signal of ours, it is ended too."""
-        with Child(command, environment={**_QUIET, **os.environ}, share_errors=True) as child:
+        environment = {**_QUIET, **os.environ}
+        if (endpoint := self._settings.telemetry.otlp_endpoint) is not None:
+            environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
+        with Child(command, environment=environment, share_errors=True) as child:
             try:
                 code = child.process.wait()
             finally:
@@ -223,6 +236,12 @@ class AdapterTrainer:
         result = Path(command[command.index("--out") + 1]) / _RESULT
         if code != 0 and not result.is_file():
             raise WorkerError(f"the training ended with {code}: the same command goes on from its last checkpoint")
+
+
+def _as_served(settings: Settings) -> dict[str, Any]:
+    """What a recipe takes from the rest of the settings where it does not say it itself."""
+    pixels = settings.guard.settings.get("max_pixels")
+    return {"seed": settings.retraining.seed, **({} if pixels is None else {"max_pixels": pixels})}
 
 
 def _module(name: str, given: Mapping[str, object]) -> list[str]:

@@ -1,11 +1,13 @@
 """A worker's files follow the registry's champion; what cannot be had changes nothing."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from proguard_core.training.registry.champions import Champions
 from proguard_core.training.registry.folder import FolderStore
+from proguard_core.training.registry.records import Base
 from tests.unit.training.registry.builders import registry_in, registry_of, trained
 from worker.errors import ConfigurationError
 from worker.moderation.champion import Follower, follower
@@ -107,6 +109,30 @@ async def test_a_worker_that_starts_without_the_registry_serves_what_it_served_l
     bench.champions = Champions(registry_of(FolderStore(tmp_path / "a-file")))
     assert await bench.follower()() == "revision-one"
     assert bench.telemetry.swap_failures == 1
+
+
+def _given(base: Base | None) -> Base | None:
+    return base
+
+
+async def test_a_champion_of_another_base_is_refused(
+    bench: Bench, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    champion = bench.champions.release(trained(bench.registry, tmp_path, "one"), "ops", "shipped")
+    other = champion.base.model_copy(update={"name": "another model", "sha256": "0" * 64})
+    for base, name in ((other, None), (champion.base, "revision-one"), (None, "revision-one")):
+        follower = Follower(
+            bench.champions,
+            tmp_path / "adapters",
+            tmp_path / "revision",
+            bench.telemetry,
+            every_s=10,
+            base=partial(_given, base),
+        )
+        assert await follower() == name
+    assert bench.telemetry.swap_failures == 1
+    assert "not on another model" in caplog.text
+    assert "cannot be told here" in caplog.text
 
 
 def test_following_needs_three_settings(tmp_path: Path) -> None:
