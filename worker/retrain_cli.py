@@ -30,7 +30,7 @@ def retrain(
         str | None, typer.Option(metavar="CRON", help="Rounds at these times (UTC) until SIGTERM, as '17 3 * * *'.")
     ] = None,
 ) -> None:
-    """The loop, one round: reviewed posts become a dataset, new heads or a new adapter, a gate's report, perhaps the champion.
+    """The loop, one round: reviewed posts become a dataset, heads or an adapter, a gate's report, perhaps the champion.
 
     The same command after a crash goes on where it was. With a schedule no two rounds overlap: one that is due while
     another is under way is skipped, and none is made up for.
