@@ -12,6 +12,7 @@ from proguard_core.evaluation.withholding import main
 from proguard_core.policy.policy import SEXUAL
 from schemas.common import Reason
 
+_NAME_CHARACTERS = 150
 _RETRIED = frozenset({Reason.GUARD_FAILED, Reason.GUARD_TIMEOUT, Reason.GUARD_CRASHED})
 
 
@@ -38,8 +39,11 @@ class JudgementCache:
     """
 
     def __init__(self, folder: Path, guard: str, revision: str) -> None:
-        safe = "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in f"{guard}-{revision}")
-        self._path = folder / f"{safe[:150]}.jsonl"
+        whole = f"{guard}-{revision}"
+        safe = "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in whole)
+        if len(safe) > _NAME_CHARACTERS:  # the revision stands last: cut off, two would share a file
+            safe = f"{safe[:_NAME_CHARACTERS]}-{hashlib.sha256(whole.encode()).hexdigest()[:24]}"
+        self._path = folder / f"{safe}.jsonl"
         self._answers = self._read()
         self._file: IO[str] | None = None
 

@@ -47,6 +47,16 @@ def cache(folder: Path) -> JudgementCache:
     return JudgementCache(folder, "scripted", "1")
 
 
+def test_revisions_of_a_guard_with_a_long_name_share_no_answers(tmp_path: Path) -> None:
+    known = [JudgementCache(tmp_path, "x" * 200, revision) for revision in ("one", "two")]
+    known[0].put("key", Row("1"), Answer(SAFE))
+    known[0].close()
+    assert [JudgementCache(tmp_path, "x" * 200, revision).get("key") for revision in ("one", "two")] == [
+        Answer(SAFE),
+        None,
+    ]
+
+
 def rows(number: int) -> list[Row]:
     return [Row(str(at), f"post {at} " + ("unsafe:C3S1" if at % 2 else "fine")) for at in range(number)]
 
