@@ -19,6 +19,8 @@ from pydantic_settings import (
 )
 
 from worker import logs, secret_values
+from worker.client_keys import RESERVED_CLIENT_KEYS, flatten
+from worker.console.settings import ConsoleSettings
 from worker.errors import ConfigurationError
 from worker.retraining.settings import RetrainingSettings
 from worker.setting_names import mistaken
@@ -28,42 +30,6 @@ MEBIBYTE = 1024 * 1024
 FIRST_TELEMETRY_PORT = 9464
 # Those whose decoding is bounded and tested, by Pillow's names.
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
-
-# Promises rest on these; whoever could set them could break exactly-once without noticing.
-RESERVED_CLIENT_KEYS = frozenset(
-    {
-        "enable.auto.commit",
-        "auto.commit.enable",
-        "partition.assignment.strategy",
-        "test.mock.num.brokers",
-        "enable.auto.offset.store",
-        "isolation.level",
-        "transactional.id",
-        "enable.idempotence",
-        "acks",
-        "request.required.acks",
-        "auto.offset.reset",
-        "group.id",
-        "group.protocol",
-        "bootstrap.servers",
-        "metadata.broker.list",
-        "partitioner",
-        "transaction.timeout.ms",
-        "max.poll.interval.ms",
-    }
-)
-
-
-def _flatten(table: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested TOML tables and environment names to librdkafka's dotted names, values to the strings it takes."""
-    flat: dict[str, str] = {}
-    for key, value in table.items():
-        name = prefix + key.replace("_", ".")
-        if isinstance(value, dict):
-            flat |= _flatten(value, name + ".")
-        else:
-            flat[name] = str(value).lower() if isinstance(value, bool) else str(value)
-    return flat
 
 
 class KafkaSettings(Section):
@@ -110,7 +76,7 @@ class KafkaSettings(Section):
     @field_validator("client", "consumer", "producer", mode="before")
     @classmethod
     def _dotted(cls, table: object) -> object:
-        return _flatten(table) if isinstance(table, dict) else table
+        return flatten(table) if isinstance(table, dict) else table
 
     @field_validator("client", "consumer", "producer")
     @classmethod
@@ -314,6 +280,7 @@ class Settings(BaseSettings):
     breaker: BreakerSettings = Field(default_factory=BreakerSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     retraining: RetrainingSettings = Field(default_factory=RetrainingSettings)
+    console: ConsoleSettings = Field(default_factory=ConsoleSettings)
 
     @model_validator(mode="after")
     def _drained_before_killed(self) -> Self:

@@ -12,8 +12,9 @@ from typing import Any, cast
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from worker.client_keys import RESERVED_CLIENT_KEYS
 from worker.secret_values import DIRECTORY_VARIABLE
-from worker.settings import RESERVED_CLIENT_KEYS, Settings
+from worker.settings import Settings
 
 FILE = Path("docs/settings.md")
 

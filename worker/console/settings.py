@@ -5,10 +5,10 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from worker.setting_section import Section
+from worker.console.web.settings import WebSettings
 
 
-class ConsoleSettings(Section):
+class ConsoleSettings(WebSettings):
     """The risk store and what is mined from the stream: docs/risks.md."""
 
     store_url_secret: str | None = Field(

@@ -11,8 +11,9 @@ from typing import Any
 
 from confluent_kafka import KafkaError
 
+from worker.client_keys import RESERVED_CLIENT_KEYS
 from worker.secret_values import masked
-from worker.settings import RESERVED_CLIENT_KEYS, Settings
+from worker.settings import Settings
 
 ClientConfig = dict[str, Any]
 ErrorCallback = Callable[[KafkaError], None]
