@@ -14,6 +14,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes
 BASE_STAMP := .venv/.base-installed
 DEV_STAMP := .venv/.dev-installed
 ENGINES_STAMP := .venv-engines/.installed
+VERL_STAMP := .venv-verl/.installed
 # Benchmarks run beside these, each in an environment of its own: together they hold confluent-kafka back.
 PEERS := quix arroyo
 PEER_STAMPS := $(PEERS:%=.venv-bench/%/.installed)
@@ -25,7 +26,7 @@ ARGS ?=
 # What `make unit`, `make integration` and `make engine-tests` run; a file or a test of it may be named instead.
 TESTS ?=
 
-.PHONY: help demo loop-demo test unit integration engine-tests nightly lint format lock engines peers schemas metrics embedded-guard sentence-encoder clean deploy validate-deploy sbom audit
+.PHONY: help demo loop-demo test unit integration engine-tests verl-tests nightly lint format lock engines verl peers schemas metrics embedded-guard sentence-encoder clean deploy validate-deploy sbom audit
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
@@ -50,6 +51,9 @@ engine-tests: $(ENGINES_STAMP) ## Tests on real vLLM, transformers and TRL with 
 	@[ -n "$${PROGUARD_TEST_KAFKA:-}" ] || scripts/install-system-requirements.sh
 	@.venv-engines/bin/python -m pytest $(or $(TESTS),tests/engines) -m "not nightly" $(ARGS)
 
+verl-tests: $(VERL_STAMP) ## Tests on the real verl, without training (builds .venv-verl first)
+	@HF_HUB_OFFLINE=1 .venv-verl/bin/python -m pytest $(or $(TESTS),tests/verl) $(ARGS)
+
 nightly: $(DEV_STAMP) ## The long tests, 250 faults, an hour's soak, and a report in docs/reports (ARGS="tests" for a part)
 	@scripts/install-system-requirements.sh
 	@scripts/nightly.sh $(ARGS)
@@ -71,11 +75,14 @@ lock: $(DEV_STAMP) ## Resolve the newest allowed releases into requirements/*.lo
 	@$(COMPILE) --upgrade --python-platform x86_64-manylinux_2_28 --override requirements/engines-overrides.txt \
 		--group dev pyproject.toml requirements/build.in requirements/engines.in -o requirements/engines.lock
 	@for peer in $(PEERS); do $(COMPILE) --upgrade requirements/bench-$$peer.in -o requirements/bench-$$peer.lock; done
-
+	@$(COMPILE) --upgrade --python-platform x86_64-manylinux_2_28 --override requirements/verl-overrides.txt \
+		--group dev pyproject.toml requirements/build.in requirements/verl.in -o requirements/verl.lock
 	@$(COMPILE) --upgrade --python-platform x86_64-manylinux_2_28 --override requirements/gpu-overrides.txt \
 		--extra vllm pyproject.toml requirements/build.in -o requirements/gpu.lock
 
 engines: $(ENGINES_STAMP) ## .venv-engines: torch, vLLM for CPUs, transformers, TRL (about 7 GB)
+
+verl: $(VERL_STAMP) ## .venv-verl: verl, Ray, torch, without vLLM (about 6 GB)
 
 peers: $(PEER_STAMPS) ## Environments of the frameworks that benchmarks/stream.py compares with
 
@@ -130,7 +137,7 @@ audit: $(DEV_STAMP) ## Known vulnerabilities of what the locks name; says NOT CH
 	@scripts/audit.sh base dev gpu
 
 clean: ## Remove what was built or fetched, the environments too
-	rm -rf .venv .venv-engines .venv-bench .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-engines .venv-verl .venv-bench .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -158,4 +165,10 @@ $(ENGINES_STAMP): requirements/engines.lock pyproject.toml | $(DEV_STAMP)
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-engines
 	@$(BIN)/uv pip sync --quiet --python .venv-engines/bin/python --require-hashes requirements/engines.lock
 	@$(BIN)/uv pip install --quiet --python .venv-engines/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VERL_STAMP): requirements/verl.lock pyproject.toml | $(DEV_STAMP)
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-verl
+	@$(BIN)/uv pip sync --quiet --python .venv-verl/bin/python --require-hashes requirements/verl.lock
+	@$(BIN)/uv pip install --quiet --python .venv-verl/bin/python --no-deps --no-build-isolation -e .
 	@touch $@

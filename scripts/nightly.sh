@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: nightly.sh [PART...]   (tests faults soak; all of them without an argument)
+# usage: nightly.sh [PART...]   (tests verl faults soak; all of them without an argument)
 # What is too long for every change, and a dated report of it: docs/reports/YEAR-MONTH-DAY.md. Parts that are asked for
 # on the same day come one below the other. Fails where a part failed; the report is written nevertheless.
 set -euo pipefail
@@ -26,17 +26,22 @@ run() {
     [ "$status" -eq 0 ] || code=1
 }
 
-for part in "${@:-tests faults soak}"; do
+for part in "${@:-tests verl faults soak}"; do
     for name in $part; do
         case $name in
         tests) run "Long tests" '^(tests/|FAILED|ERROR|=+ .* in )' $python -m pytest tests/unit tests/integration -m nightly ;;
+        verl)
+            # 6 GB that not every machine has; without them the tests say themselves that they are skipped, and why.
+            verl=$([ -e .venv-verl/.installed ] && echo .venv-verl/bin/python || echo $python)
+            HF_HUB_OFFLINE=1 run "verl itself" '^(tests/|FAILED|ERROR|SKIPPED|=+ .* in )' "$verl" -m pytest tests/verl
+            ;;
         faults)
             run "200 faults" '^(faults=|seed=|[a-z_]+=[0-9]+ )' $python -m benchmarks.faults --faults 200 --seed 1 --brokers 3
             run "50 faults, KIP-848" '^(faults=|seed=|[a-z_]+=[0-9]+ )' \
                 $python -m benchmarks.faults --faults 50 --seed 2 --brokers 3 --group-protocol consumer
             ;;
         soak) run "An hour's soak" '^\|' $python -m benchmarks.stream memory --posts 0 --minutes 60 ;;
-        *) echo "there is no part $name: tests, faults, soak" >&2; exit 2 ;;
+        *) echo "there is no part $name: tests, verl, faults, soak" >&2; exit 2 ;;
         esac
     done
 done

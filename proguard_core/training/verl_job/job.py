@@ -10,10 +10,10 @@ from proguard_core.training.grpo.files import RunRefused, alone_in, base_digest,
 from proguard_core.training.grpo.model import load_processor, read_champion
 from proguard_core.training.verl_job.checkpoint import bring_back
 from proguard_core.training.verl_job.compose import Places, entrypoint, overrides, submission_id
-from proguard_core.training.verl_job.rows import dataset_files, lay_out
+from proguard_core.training.verl_job.rows import TRAIN, dataset_files, lay_out
 from proguard_core.training.verl_job.settings import Cluster, VerlRecipe
 from proguard_core.training.verl_job.submit import RayJob, run
-from proguard_core.training.verl_job.validate import can_validate, composed
+from proguard_core.training.verl_job.validate import can_validate, composed, read_rows, unchecked
 
 ASKED, RESULT = "asked.json", "result.json"
 
@@ -64,7 +64,8 @@ def plan(
     is_checked = can_validate()
     if is_checked:
         composed(overrides(recipe, cluster, places))
-    say("validated by verl" if is_checked else "NOT VALIDATED: verl is not in this environment")
+    checked = ", ".join(("validated by verl", *filter(None, [unchecked()])))
+    say(checked if is_checked else "NOT VALIDATED: verl is not in this environment")
     job = RayJob(cluster.address, "proguard-<digest of command and inputs>", tuple(command))
     say(shlex.join(job.submission()))
     return {"validated": is_checked, "command": command}
@@ -81,9 +82,11 @@ def train(folders: Folders, mounts: Mounts, recipe: VerlRecipe, cluster: Cluster
         base = base_digest(folders.base)
         champion = None if folders.champion is None else read_champion(folders.champion, base, recipe)
         places = mounts.places(folders)
-        if can_validate():
-            composed(overrides(recipe, cluster, places))
-        rows = lay_out(folders.dataset, folders.out, recipe, load_processor(folders.base, recipe))
+        config = composed(overrides(recipe, cluster, places)) if can_validate() else None
+        processor = load_processor(folders.base, recipe)
+        rows = lay_out(folders.dataset, folders.out, recipe, processor)
+        if config is not None:
+            read_rows(config, folders.out / TRAIN, processor, rows["rows"])
         asked = {
             "base": base,
             "base_name": folders.base.name,

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import random
@@ -191,10 +192,9 @@ def _write(
 
 
 def _files(into: Path, heads: Heads, about: dict[str, Any]) -> dict[str, Any]:
-    with (into / WEIGHTS).open("wb") as file:
-        np.save(file, heads.weights, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
+    held = io.BytesIO()  # numpy says nothing of a full disk but how many bytes it wrote
+    np.save(held, heads.weights, allow_pickle=False)
+    _durable(into / WEIGHTS, held.getvalue())
     manifest = {
         "kind": KIND,
         "format": FORMAT,

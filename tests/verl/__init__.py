@@ -1,0 +1,1 @@
+"""Tests on the real verl: they need .venv-verl (`make verl-tests`)."""
