@@ -1,4 +1,4 @@
-"""The loop on a Ray cluster: a round as a RayJob, whose parts must fit together. Nothing here has its schema."""
+"""The loop for a chat model in Kubernetes: a round as a RayJob, whose parts must fit together, or nightly on one GPU."""
 
 import json
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from proguard_core.training.grpo.settings import GrpoSettings
 from proguard_core.training.verl_job.settings import Cluster, VerlRecipe
 from tests.unit.deploy.test_manifests import documents, only
 from worker.cli import app
@@ -111,3 +112,25 @@ def test_workers_follow_the_registry_that_the_round_writes(settings: Settings) -
     assert shared["PROGUARD_RETRAINING__REGISTRY"] == settings.retraining.registry
     assert json.loads(shared["PROGUARD_GUARD__SETTINGS"])["adapters"].startswith("/var/lib/proguard/")
     assert len(documents(f"{FOLDER}/rayjob.yaml")) == 1
+
+
+def test_the_loop_on_one_gpu_is_the_nightly_job_with_another_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = "components/retraining-gpu"
+    spec = only(f"{folder}/cronjob.yaml", "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    [container] = spec["containers"]
+    before = only("components/retraining/cronjob.yaml", "CronJob")
+    assert only(f"{folder}/cronjob.yaml", "CronJob")["metadata"]["name"] == before["metadata"]["name"]
+    [named] = before["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert container["name"] == named["name"]
+    [generator] = only(f"{folder}/kustomization.yaml", "Component")["configMapGenerator"]
+    assert generator["behavior"] == "merge"
+    given = dict(literal.split("=", 1) for literal in generator["literals"])
+    for name, value in (given | {each["name"]: each["value"] for each in container["env"]}).items():
+        monkeypatch.setenv(name, value)
+    settings = load()
+    trainers.check(settings)
+    assert settings.retraining.trainer == "grpo"
+    assert GrpoSettings(**settings.retraining.recipe).lora_rank <= settings.guard.settings["max_adapter_rank"]
+    mounts = [each["mountPath"] for each in container["volumeMounts"]]
+    assert str(settings.retraining.work) in mounts
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
