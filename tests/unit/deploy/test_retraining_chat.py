@@ -1,4 +1,4 @@
-"""The loop for a chat model in Kubernetes: a round as a RayJob, whose parts must fit together, or nightly on one GPU."""
+"""The loop for a chat model in Kubernetes: a round as a RayJob, whose parts must fit together; nightly on one GPU."""
 
 import json
 from collections.abc import Iterator
