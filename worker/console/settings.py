@@ -17,13 +17,16 @@ class ConsoleSettings(WebSettings):
     store_path: Path = Field(Path(".proguard-risks.db"), description="SQLite file, where there is no URL.")
     retention_days: int = Field(90, ge=1, description="Risks, reviewed posts and the audit sample live so long.")
     audit_share: float = Field(0.005, ge=0, le=1, description="Of verdicts without a risk, drawn for review unmarked.")
-    audit_posts_per_day: int = Field(500, ge=0, description="At most so many of them a day, each stratum by itself.")
+    audit_posts_per_day: int = Field(200, ge=0, description="At most so many of them a day, each stratum by itself.")
+    passed_guards: tuple[str, ...] = Field(
+        (), description="Names of guards whose safe verdicts passed a cascade's first stage: a stratum of their own."
+    )
     mine_every_s: float = Field(1.0, gt=0, description="Records are written so often, offsets in the same transaction.")
     refresh_every_s: float = Field(10.0, gt=0, description="How often figures of changed clusters are made anew.")
     recluster_every_s: float = Field(3600.0, gt=0, description="How often all risks are clustered anew.")
     recluster_risks: int = Field(50_000, ge=100, description="The latest risks that take part in it.")
     assign_similarity: float = Field(
-        0.58, gt=-1, lt=1, description="Cosine to a cluster's centre from which a risk joins it."
+        0.55, gt=-1, lt=1, description="Cosine to a cluster's centre from which a risk joins it."
     )
     min_cluster_size: int = Field(8, ge=2, description="Risks below which a crowd is no cluster.")
     emerging_authors: int = Field(5, ge=1, description="Distinct authors below which nothing is emerging.")

@@ -25,7 +25,7 @@ KEY = VerdictKey("2026-11-26T08", "r1", "text", "safe", "none", "safe")
 def taken(*risks: NewRisk, at: tuple[int, int] = (0, 1), tombstones: tuple[Tombstone, ...] = ()) -> Arrivals:
     seen = {"r1": ("guard", NOW - timedelta(days=1), NOW)}
     by_id = {each.risk.risk_id: each for each in risks}
-    return Arrivals(by_id, Counter({KEY: 3}), Counter(), [], seen, list(tombstones), {HITS: at})
+    return Arrivals(by_id, Counter({KEY: 3}), [], seen, list(tombstones), {HITS: at})
 
 
 def take(store: Store, what: Arrivals) -> None:

@@ -70,12 +70,11 @@ class NewRisk:
 class Arrivals:
     """What one transaction takes in. offsets: of each place the offset it was read from and the one to go on at.
 
-    verdicts, sampled: counts; sample: rows of the audit queue; seen: first and last time and guard name of revisions.
+    verdicts: counts; sample: rows of the audit queue; seen: first and last time and guard name of revisions.
     """
 
     risks: dict[str, NewRisk] = field(default_factory=dict)
     verdicts: Counter[VerdictKey] = field(default_factory=Counter)
-    sampled: Counter[VerdictKey] = field(default_factory=Counter)
     sample: list[dict[str, Any]] = field(default_factory=list)
     seen: dict[str, tuple[str, datetime, datetime]] = field(default_factory=dict)
     tombstones: list[Tombstone] = field(default_factory=list)
@@ -92,7 +91,7 @@ def take(session: Session, arrivals: Arrivals) -> None:
     """Write all of it. FencedError where another process has read on from the same offsets: then nothing is written."""
     _advance(session, arrivals.offsets)
     _note_revisions(session, arrivals.seen)
-    _count(session, arrivals.verdicts, arrivals.sampled)
+    _count(session, arrivals.verdicts)
     erased = _erased_times(session, [*(risk.risk.post_id for risk in arrivals.risks.values())])
     kept = [
         each
@@ -130,19 +129,16 @@ def _note_revisions(session: Session, seen: Mapping[str, tuple[str, datetime, da
     session.flush()
 
 
-def _count(session: Session, verdicts: Mapping[VerdictKey, int], sampled: Mapping[VerdictKey, int]) -> None:
+def _count(session: Session, verdicts: Mapping[VerdictKey, int]) -> None:
     if not verdicts:
         return
     statement = _insert(session, VerdictCountRow)
     added = statement.on_conflict_do_update(
         index_elements=[*VerdictKey._fields],
-        set_={
-            "verdicts": VerdictCountRow.verdicts + statement.excluded.verdicts,
-            "sampled": VerdictCountRow.sampled + statement.excluded.sampled,
-        },
+        set_={"verdicts": VerdictCountRow.verdicts + statement.excluded.verdicts},
     )
     # Sorted, so that two writers never wait for each other's rows in turn.
-    rows = [{**key._asdict(), "verdicts": n, "sampled": sampled.get(key, 0)} for key, n in sorted(verdicts.items())]
+    rows = [{**key._asdict(), "verdicts": number} for key, number in sorted(verdicts.items())]
     session.execute(added, rows)
 
 

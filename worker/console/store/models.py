@@ -80,7 +80,8 @@ class ClusterRow(Base):
     """A crowd of like risks. id: `R` and a number, never given twice.
 
     version rises with each change that a reviewer sees, so that two decisions at once are found out.
-    burst: daily ratio to the cluster's own past with its 95 % interval, and the p-value (mining/burst.py).
+    burst: authors of the last day against the cluster's own past, a ratio of rates with its 95 % interval and p-value;
+    growth: the same of the last seven days against the seven before (mining/burst.py). None: not enough past.
     """
 
     __tablename__ = "clusters"
@@ -112,6 +113,9 @@ class ClusterRow(Base):
     burst_low: Mapped[float | None]
     burst_high: Mapped[float | None]
     burst_p: Mapped[float | None]
+    growth: Mapped[float | None]
+    growth_low: Mapped[float | None]
+    growth_high: Mapped[float | None]
     severity: Mapped[str | None] = mapped_column(_SHORT)
     action: Mapped[str | None] = mapped_column(_SHORT)
     owner: Mapped[str | None] = mapped_column(_ID)
@@ -197,7 +201,6 @@ class VerdictCountRow(Base):
     category: Mapped[str] = mapped_column(_SHORT, primary_key=True)
     stratum: Mapped[str] = mapped_column(_SHORT, primary_key=True)
     verdicts: Mapped[int]
-    sampled: Mapped[int] = mapped_column(default=0)
 
 
 class RevisionRow(Base):
@@ -236,7 +239,8 @@ class ReviewRow(Base):
 class QueueRow(Base):
     """A post of the audit sample that waits for a person. Pages show it as any other post: stratum is not told.
 
-    weight: verdicts of its stratum and day that it stands for at least (1 / share). label: unsafe, safe or unsure.
+    draw: the number in [0, 1) by which it was drawn; of a day and stratum those with the smallest stay. label: unsafe,
+    safe or unsure. missing: why its content cannot be had.
     """
 
     __tablename__ = "queue"
@@ -246,6 +250,7 @@ class QueueRow(Base):
     author_id: Mapped[str | None] = mapped_column(_ID, index=True)
     stratum: Mapped[Stratum] = mapped_column(_choice(Stratum))
     judged_at: Mapped[datetime] = mapped_column(index=True)
+    draw: Mapped[float]
     order_key: Mapped[str] = mapped_column(String(32))
     revision: Mapped[str]
     modality: Mapped[str] = mapped_column(_SHORT)

@@ -65,6 +65,9 @@ def _clusters() -> None:
         sa.Column("modalities", sa.JSON, nullable=False),
         sa.Column("languages", sa.JSON, nullable=False),
         *_bursts(),
+        sa.Column("growth", sa.Double),
+        sa.Column("growth_low", sa.Double),
+        sa.Column("growth_high", sa.Double),
         sa.Column("severity", sa.String(64)),
         sa.Column("action", sa.String(64)),
         sa.Column("owner", sa.String(512)),
@@ -123,6 +126,7 @@ def _queue() -> None:
         sa.Column("author_id", sa.String(512)),
         sa.Column("stratum", sa.String(16), nullable=False),
         sa.Column("judged_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("draw", sa.Double, nullable=False),
         sa.Column("order_key", sa.String(32), nullable=False),
         sa.Column("revision", sa.Text, nullable=False),
         sa.Column("modality", sa.String(64), nullable=False),
@@ -193,7 +197,6 @@ def _verdict_counts() -> None:
         sa.Column("category", sa.String(64), primary_key=True),
         sa.Column("stratum", sa.String(64), primary_key=True),
         sa.Column("verdicts", sa.Integer, nullable=False),
-        sa.Column("sampled", sa.Integer, nullable=False),
     )
 
 
