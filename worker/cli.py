@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from worker import logs, retrain_cli
+from worker import console_cli, logs, retrain_cli
 from worker.commands import evaluate_options as options
 from worker.errors import WorkerError
 
@@ -59,6 +59,7 @@ app.add_typer(dead_letters_app, name="dead-letters")
 app.add_typer(config_app, name="config")
 app.add_typer(prompts_app, name="prompts")
 app.add_typer(retrain_cli.app, name="retrain")
+app.add_typer(console_cli.app, name="console")
 
 _INPUT = typer.Argument(exists=True, dir_okay=False, readable=True, metavar="FILE.jsonl")
 

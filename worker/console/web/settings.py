@@ -13,7 +13,9 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class WebSettings(Section):
     """Where the console listens, who may do what, and what is shown only when asked for."""
 
-    host: str = Field("127.0.0.1", min_length=1, description="Where it listens; another needs user_header or token_secret.")
+    host: str = Field(
+        "127.0.0.1", min_length=1, description="Where it listens; another needs user_header or token_secret."
+    )
     port: int = Field(8470, ge=0, le=65_535, description="0: any free one.")
     public_url: str | None = Field(
         None, description="Its address as browsers see it: for links in webhooks, and the only origin that may post."
