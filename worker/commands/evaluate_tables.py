@@ -148,20 +148,13 @@ def _description(console: Console, lines: Sequence[Line]) -> None:
     if not lines:
         return
     table = _table(f"How well is it named? (0 to 100, by {lines[0]['encoder']})")
-    for heading in (
-        "set",
-        "guard",
-        "split",
-        "withheld from",
-        "rows",
-        "named",
-        "score",
-        "nearest to the right category",
-    ):
+    headings = ("score", "specific", "closest", "similarity")
+    for heading in ("set", "guard", "split", "withheld from", "rows", "named", *headings):
         table.add_column(heading)
     for line in lines:
         scores = [line["score"], line["specific"]]
         shown = [f"{each['value']:.1f} [{each['low']:.1f}, {each['high']:.1f}]" for each in scores]
         where = (escape(line["set"]), escape(line["guard"]), line["split"], line["withheld_from"])
-        table.add_row(*where, str(line["rows"]), str(line["named"]), *shown, percent(line["closest"]))
+        shown += [percent(line["closest"]), f"{line['similarity']['value']:.2f}"]
+        table.add_row(*where, str(line["rows"]), str(line["named"]), *shown)
     console.print(table)

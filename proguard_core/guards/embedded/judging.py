@@ -1,10 +1,9 @@
 """From readings of a post's parts to one judgement, and the sentence that explains it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from proguard_core.guards.embedded.naming import novel_name
 from proguard_core.guards.embedded.placing import Place
 from proguard_core.guards.embedded.text_model import SCORE_DIGITS
 from proguard_core.guards.protocol import Category, Judgement
@@ -23,12 +22,12 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One judged window or picture: part, its text (for the name of a novel risk), score in [0, 1], and its place."""
+    """One judged window or picture: part, score in [0, 1], its place, and its text, for the name of a novel risk."""
 
     part: Part
-    text: str
     score: float
     place: Place
+    excerpt: Callable[[], str] = str
 
     @property
     def unsafe(self) -> bool:
@@ -41,6 +40,9 @@ class Finding:
         return self.score - self.place.threshold
 
 
+NovelName = Callable[[str, Place], str]
+"""From a text and where it was placed to the name of a novel risk."""
+
 _UNDETERMINED = {
     Reason.NOT_JUDGEABLE: "This guard reads text and recognises nudity; what else the picture shows it cannot judge.",
     Reason.UNSUPPORTED_LANGUAGE: "The words are not English, the one language that this guard has learned.",
@@ -48,12 +50,12 @@ _UNDETERMINED = {
 
 
 def judgement(
-    findings: Sequence[Finding], doubt: Reason | None, with_response: bool, vocabulary: dict[str, int], policy: Policy
+    findings: Sequence[Finding], doubt: Reason | None, with_response: bool, name: NovelName, policy: Policy
 ) -> Judgement:
     """The worst finding decides; without an unsafe one, a doubt leaves the post undetermined.
 
     findings: empty only where there was nothing to judge, which needs a doubt. with_response: the post has a response.
-    Scores are those of the worst findings, of the post and of each turn.
+    name: asked where a novel risk has no learned one. Scores are those of the worst findings, of post and turns.
     """
     asked = _Turn([finding for finding in findings if finding.part is not Part.RESPONSE])
     answered = _Turn([finding for finding in findings if finding.part is Part.RESPONSE])
@@ -62,7 +64,7 @@ def judgement(
         reason = doubt or Reason.NOT_JUDGEABLE
         made = Judgement(Outcome.UNDETERMINED, reason, rationale=_UNDETERMINED[reason])
     elif worst.unsafe:
-        category = _category(worst, vocabulary, policy)
+        category = _category(worst, name, policy)
         made = Judgement(Outcome.UNSAFE, category=category, rationale=_reasoned(worst, category))
     else:
         bound = worst.place.threshold
@@ -95,16 +97,16 @@ def _rounded(finding: Finding | None) -> float | None:
     return None if finding is None else round(finding.score, SCORE_DIGITS)
 
 
-def _category(worst: Finding, vocabulary: dict[str, int], policy: Policy) -> Category:
+def _category(worst: Finding, name: NovelName, policy: Policy) -> Category:
     place = worst.place
     if place.code is not None:
         listed = policy.find(place.code)
         return Category(CategoryKind.KNOWN, place.code, listed.name if listed else None)
     # A learned name is one that people confirmed; near to minors no name says what the post is about.
     learned = place.name if place.nearest not in {MINORS, SEXUAL} else None
-    name = learned or novel_name(worst.text, place.nearest, place.probability, vocabulary, policy)
+    made = learned or name(worst.excerpt(), place)
     similarity = round(place.probability, 4) if place.nearest else None
-    return Category(CategoryKind.NOVEL, None, name, place.nearest, similarity)
+    return Category(CategoryKind.NOVEL, None, made, place.nearest, similarity)
 
 
 def _reasoned(worst: Finding, category: Category) -> str:

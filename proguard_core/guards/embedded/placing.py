@@ -6,12 +6,16 @@ from proguard_core.guards.embedded.heads import unlisted_name
 from proguard_core.guards.embedded.text_model import OTHER
 from proguard_core.policy.policy import MINORS, SEXUAL, Policy
 
+# From this probability on a main category says what kind of harm a novel risk is, also where the policy lacks it.
+SURE = 0.7
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """code: the listed category, None for a novel risk. nearest: the listed code close to it, with its probability.
 
     threshold: the score in [0, 1] from which a post placed here is unsafe. name: of a novel risk, where it was learned.
+    kin: of a novel risk, the main category that the network is sure of (SURE), listed or not.
     """
 
     code: str | None
@@ -19,6 +23,7 @@ class Place:
     probability: float
     threshold: float
     name: str | None = None
+    kin: str | None = None
 
 
 def listed(categories: dict[str, float], policy: Policy) -> dict[str, float]:
@@ -30,6 +35,16 @@ def listed(categories: dict[str, float], policy: Policy) -> dict[str, float]:
         if main not in divided and shares:
             found[main] = sum(shares)
     return found
+
+
+def _kin(categories: dict[str, float]) -> str | None:
+    mains: dict[str, float] = {}
+    for code, share in categories.items():
+        if code != OTHER and unlisted_name(code) is None:
+            main = code.partition("S")[0]
+            mains[main] = mains.get(main, 0.0) + share
+    best = max(mains, key=lambda main: mains[main], default=None)
+    return best if best is not None and mains[best] >= SURE else None
 
 
 def _nearest(categories: dict[str, float], candidates: dict[str, float]) -> tuple[str | None, float]:
@@ -65,6 +80,6 @@ def place(categories: dict[str, float], policy: Policy, least: float) -> Place:
     if not covered or candidates[best] < least:
         nearest, share = _nearest(categories, candidates)
         name = unlisted_name(overall) if categories[overall] >= least else None
-        return Place(None, nearest, share, policy.threshold, name)
+        return Place(None, nearest, share, policy.threshold, name, _kin(categories))
     category = policy.find(best)
     return Place(best, best, candidates[best], category.threshold if category else policy.threshold)

@@ -1,17 +1,21 @@
 """Everything loaded: reads one request in the calling thread and judges it."""
 
 import threading
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 from tokenizers import Tokenizer
 
 from proguard_core.guards.embedded import windows as cutting
 from proguard_core.guards.embedded.heads import Heads, base_hashes, key_of, load, none_yet
 from proguard_core.guards.embedded.judging import Finding, Part, judgement
 from proguard_core.guards.embedded.language import speaks_english
+from proguard_core.guards.embedded.naming import Sense, novel_name
 from proguard_core.guards.embedded.nudity import NudityDetector
 from proguard_core.guards.embedded.ocr import PictureReader
-from proguard_core.guards.embedded.placing import place
+from proguard_core.guards.embedded.placing import Place, place
 from proguard_core.guards.embedded.scoring import Scoring
 from proguard_core.guards.embedded.text_model import CALIBRATION, OTHER, TOKENIZER, Calibration, Reading, TextModel
 from proguard_core.guards.protocol import GuardRequest, Judgement, Picture
@@ -64,23 +68,55 @@ class Readers:
         if request.picture is not None:
             self._picture(request.picture, findings, doubts, scoring)
         doubt = Reason.UNSUPPORTED_LANGUAGE if Reason.UNSUPPORTED_LANGUAGE in doubts else next(iter(doubts), None)
-        return judgement(findings, doubt, request.response is not None, self._vocabulary, self._policy)
+        return judgement(
+            findings, doubt, request.response is not None, partial(self._novel_name, scoring=scoring), self._policy
+        )
 
     def _request(self, text: str, part: Part, scoring: Scoring) -> list[Finding]:
-        found = [scoring.score(reading) for reading in self.readings(text)]
-        return [self._finding(part, text, scores.request, scores.categories, scoring) for scores in found]
+        made = []
+        for window in self._windows.of_request(text):
+            scores = scoring.score(self._model.read(window))
+            made.append(self._finding(part, scores.request, scores.categories, scoring, text, window))
+        return made
 
     def _response(self, request: str, response: str, scoring: Scoring) -> list[Finding]:
-        found = [scoring.score(reading) for reading in self.readings(request, response)]
-        return [self._finding(Part.RESPONSE, response, scores.response, scores.categories, scoring) for scores in found]
+        made = []
+        for window in self._windows.of_response(request, response):
+            scores = scoring.score(self._model.read(window))
+            made.append(self._finding(Part.RESPONSE, scores.response, scores.categories, scoring, response, window))
+        return made
 
     def readings(self, request: str, response: str | None = None) -> list[Reading]:
         """What the network says of every window of a request, or of a response behind its request. Normalised texts."""
         cut = self._windows.of_request(request) if response is None else self._windows.of_response(request, response)
         return [self._model.read(window) for window in cut]
 
-    def _finding(self, part: Part, text: str, score: float, categories: dict[str, float], scoring: Scoring) -> Finding:
-        return Finding(part, text, score, place(categories, self._policy, scoring.threshold))
+    def _finding(
+        self,
+        part: Part,
+        score: float,
+        categories: dict[str, float],
+        scoring: Scoring,
+        text: str = "",
+        window: cutting.Window | None = None,
+    ) -> Finding:
+        placed = place(categories, self._policy, scoring.threshold)
+        excerpt = str if window is None else partial(self._windows.excerpt, text, window)
+        return Finding(part, score, placed, excerpt)
+
+    def _novel_name(self, text: str, placed: Place, scoring: Scoring) -> str:
+        read = partial(self._senses, scoring=scoring)
+        return novel_name(text, placed.nearest, placed.kin, self._vocabulary, self._policy, read)
+
+    def _senses(self, texts: Sequence[str], scoring: Scoring) -> list[Sense]:
+        """Of texts of one post, the first of them long, the others a few words each."""
+        whole, *parts = [self._windows.of_request(text)[0] for text in texts]
+        readings = [self._model.read(whole), *self._model.read_together(parts)]
+        made = []
+        for reading in readings:
+            features = reading.features.astype(np.float64)
+            made.append(Sense(features / np.linalg.norm(features), scoring.score(reading).request))
+        return made
 
     def _language(self, text: str, hint: str | None) -> list[Reason]:
         return [] if speaks_english(text, hint) else [Reason.UNSUPPORTED_LANGUAGE]
@@ -88,7 +124,7 @@ class Readers:
     def _picture(self, picture: Picture, findings: list[Finding], doubts: list[Reason], scoring: Scoring) -> None:
         reader, detector = self._picture_networks()
         nudity = detector.score(picture.image)
-        findings.append(self._finding(Part.PICTURE, "", nudity, self._nudity_only(), scoring))
+        findings.append(self._finding(Part.PICTURE, nudity, self._nudity_only(), scoring))
         reading = reader.read(picture.image)
         text = cutting.normalise(reading.text)
         if text.strip():

@@ -16,10 +16,15 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Token ids of one piece, special tokens included; type_ids are 0 for the request and 1 for the response."""
+    """Token ids of one piece, special tokens included; type_ids are 0 for the request and 1 for the response.
+
+    start and length: of the judged turn's own tokens, those that are in this window.
+    """
 
     ids: list[int]
     type_ids: list[int]
+    start: int
+    length: int
 
 
 def normalise(text: str) -> str:
@@ -31,13 +36,13 @@ def normalise(text: str) -> str:
     return _LONG_WORD.sub(lambda found: found.group() + " ", folded)
 
 
-def pieces(ids: list[int], room: int, overlap: int = OVERLAP) -> Iterator[list[int]]:
-    """Slices of at most room ids that cover all of them; neighbours share overlap ids."""
+def pieces(ids: list[int], room: int, overlap: int = OVERLAP) -> Iterator[tuple[int, list[int]]]:
+    """Slices of at most room ids that cover all of them, each with its start; neighbours share overlap ids."""
     if not 0 <= overlap < room:
         raise ValueError(f"an overlap of {overlap} tokens does not fit into windows of {room}")
     start = 0
     while True:
-        yield ids[start : start + room]
+        yield start, ids[start : start + room]
         if start + room >= len(ids):
             return
         start += room - overlap
@@ -59,17 +64,32 @@ class Windows:
 
     def of_request(self, text: str) -> list[Window]:
         """Windows over a request, at least one."""
-        made = [[self._first, *piece, self._last] for piece in pieces(self.ids(text), self._tokens - 2)]
-        return [Window(ids, [0] * len(ids)) for ids in made]
+        cut = pieces(self.ids(text), self._tokens - 2)
+        return [
+            Window([self._first, *piece, self._last], [0] * (len(piece) + 2), start, len(piece)) for start, piece in cut
+        ]
 
     def of_response(self, request: str, response: str) -> list[Window]:
         """Windows over a response, each behind the beginning of the request (which has windows of its own)."""
         first = [self._first, *self.ids(request)[:REQUEST_TOKENS_BEFORE_RESPONSE], self._last]
         made = []
-        for piece in pieces(self.ids(response), self._tokens - len(first) - 1):
+        for start, piece in pieces(self.ids(response), self._tokens - len(first) - 1):
             second = [*piece, self._last]
-            made.append(Window(first + second, [0] * len(first) + [1] * len(second)))
+            made.append(Window(first + second, [0] * len(first) + [1] * len(second), start, len(piece)))
         return made
+
+    def excerpt(self, text: str, window: Window) -> str:
+        """The whole words that a window shows of the turn that it was cut from. text: that turn, normalised."""
+        spans = self._tokenizer.encode(text, add_special_tokens=False).offsets
+        shown = spans[window.start : window.start + window.length]
+        if not shown:
+            return ""
+        begin, end = shown[0][0], shown[-1][1]
+        while 0 < begin < end and not text[begin - 1].isspace():
+            begin += 1
+        while begin < end < len(text) and not text[end].isspace():
+            end -= 1
+        return text[begin:end]
 
 
 def _special(tokenizer: Tokenizer, name: str) -> int:

@@ -72,7 +72,7 @@ def _score(scores: Floats, asked: list[tuple[int, Row]], answers: Mapping[str, A
     whole = naming.whole
     asked = [(at, row) for at, row in asked if novel_tables.phrases(row, whole)]
     if asked:
-        _, specific, _ = novel_tables.row_scores([row for _, row in asked], answers, whole, naming.encoder)
+        specific = novel_tables.row_scores([row for _, row in asked], answers, whole, naming.encoder).specific
         scores[[at for at, _ in asked]] = specific
 
 

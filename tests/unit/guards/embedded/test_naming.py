@@ -1,12 +1,16 @@
 """Names of novel risks: short, of letters, about the post, and no leak of people in it."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from proguard_core.guards.embedded.naming import MINORS_NAME, novel_name
+from proguard_core.guards.embedded.naming import CANDIDATES, MINORS_NAME, Sense, novel_name, phrases
 from proguard_core.guards.embedded.text_model import FOLDER, TOKENIZER
+from proguard_core.policy.policy import Policy
 from tests.unit.guards.embedded.policies import policy
 
 LISTED = policy("C3", "C3S1", "C11", "C11S1")
@@ -18,6 +22,24 @@ def vocabulary() -> dict[str, int]:
     return found
 
 
+def read(texts: Sequence[str]) -> list[Sense]:
+    """A network that knows letters only: a phrase is like the post where it has the same ones."""
+    made = []
+    for text in texts:
+        counts = np.array([text.lower().count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"], np.float64)
+        made.append(Sense(counts / (np.linalg.norm(counts) or 1.0), 0.5))
+    return made
+
+
+def harm(texts: Sequence[str]) -> list[Sense]:
+    """A network that finds nothing like anything, and `lottery` alarming."""
+    return [Sense(np.zeros(2), float("lottery" in text)) for text in texts]
+
+
+def named(text: str, vocabulary: dict[str, int], kin: str | None = None, listed: Policy = LISTED) -> str:
+    return novel_name(text, None, kin, vocabulary, listed, harm)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -25,37 +47,83 @@ def vocabulary() -> dict[str, int]:
         "",
         "🎉🎉🎉 !!!",
         "a b c d e f g",
+        "lottery",
+        "lotteries! lottery! draw!",
         "https://example.org/x?y=1 @someone #tag 12345",
         "Сегодня хорошая погода",
         "lottery " * 500,
+        " ".join(f"word{at} ticket" for at in range(200)),
     ],
 )
-def test_two_to_six_words_of_letters(text: str, vocabulary: dict[str, int]) -> None:
-    for nearest, probability in (("C3S1", 0.4), ("C3S1", 0.01), (None, 0.0)):
-        name = novel_name(text, nearest, probability, vocabulary, LISTED)
-        assert re.fullmatch(r"[A-Za-z]+( [A-Za-z]+){1,5}", name), name
+def test_three_to_five_words_of_letters(text: str, vocabulary: dict[str, int]) -> None:
+    for kin in (None, "C3", "C7", "C10"):
+        for network in (read, harm):
+            name = novel_name(text, "C3S1", kin, vocabulary, LISTED, network)
+            assert re.fullmatch(r"[A-Z][a-z]*( [a-z]+){2,4}", name), name
 
 
-def test_says_what_the_post_is_about_and_which_harm_is_near(vocabulary: dict[str, int]) -> None:
-    name = novel_name("How can I run an illegal lottery in my town?", "C3S1", 0.4, vocabulary, LISTED)
-    assert "lottery" in name.lower()
-    assert name.endswith("manipulation")
+def test_says_what_the_post_is_about_and_which_harm_it_is_where_that_is_known(vocabulary: dict[str, int]) -> None:
+    text = "How can I run an illegal lottery in my town?"
+    assert named(text, vocabulary, "C3") == "Illegal lottery manipulation"
+    unsure = named(text, vocabulary).lower()
+    assert "lottery" in unsure
+    assert "manipulation" not in unsure
 
 
-def test_takes_no_names_handles_or_numbers(vocabulary: dict[str, int]) -> None:
-    name = novel_name("My boss Martin Walker @martin owes 55512345 for a lottery", None, 0.0, vocabulary, LISTED)
-    assert not {"martin", "walker"} & set(name.lower().split())
+def test_the_kind_of_harm_is_not_said_twice(vocabulary: dict[str, int]) -> None:
+    name = named("How to manipulate a lottery of flowers", vocabulary, "C3").lower()
+    assert "manipulate" in name
+    assert "manipulation" not in name
+
+
+def test_small_words_stand_inside_a_phrase_but_not_at_its_ends(vocabulary: dict[str, int]) -> None:
+    found = phrases("They sell lists of customers to the highest bidder.", vocabulary)
+    assert "lists of customers" in found
+    assert not [phrase for phrase in found if phrase.startswith(("they", "of", "to", "the")) or phrase.endswith(" of")]
+
+
+def test_a_phrase_does_not_run_over_commas_sentences_or_words_that_are_left_out(vocabulary: dict[str, int]) -> None:
+    found = phrases("lottery tickets, garden gates. paper Xyzzyq boats", vocabulary)
+    assert "lottery tickets" in found
+    assert not [phrase for phrase in found if {"tickets garden", "gates paper", "paper boats"} & {phrase}]
+
+
+def test_the_number_of_phrases_that_are_read_is_bounded(vocabulary: dict[str, int]) -> None:
+    asked: list[int] = []
+
+    def counted(texts: Sequence[str]) -> list[Sense]:
+        asked.append(len(texts))
+        return harm(texts)
+
+    words = [word for word in vocabulary if word.isalpha() and len(word) > 5][:900]
+    novel_name(" ".join(words), None, None, vocabulary, LISTED, counted)
+    assert asked == [1 + CANDIDATES]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My boss Martin Walker @martin owes 55512345 for a lottery",
+        "my boss martin owes me a lottery, jennifer knows",
+        "Martin runs a lottery. Jennifer knows, Walker too, Brown as well",
+        "ask for a lottery at www.walker.com or walker@brown.com",
+    ],
+)
+def test_takes_no_names_handles_or_numbers(text: str, vocabulary: dict[str, int]) -> None:
+    names = {"martin", "walker", "jennifer", "brown"}
+    assert not names & {word for phrase in phrases(text, vocabulary) for word in phrase.split()}
+    assert not names & set(named(text, vocabulary).lower().split())
 
 
 def test_near_to_minors_takes_no_word_of_the_post(vocabulary: dict[str, int]) -> None:
-    assert novel_name("lottery tickets", "C11S1", 0.3, vocabulary, LISTED) == MINORS_NAME
+    for nearest in ("C11S1", "C11"):
+        assert novel_name("lottery tickets", nearest, "C3", vocabulary, LISTED, harm) == MINORS_NAME
 
 
 def test_is_never_the_name_of_a_listed_category(vocabulary: dict[str, int]) -> None:
-    plain = novel_name("lottery", None, 0.0, vocabulary, LISTED)
-    from dataclasses import replace
-
-    taken = replace(LISTED.categories["C3"], name=plain)
-    again = novel_name("lottery", None, 0.0, vocabulary, replace(LISTED, categories={"C3": taken}))
-    assert again != plain
-    assert again.casefold().endswith(plain.casefold())
+    for text, kin in (("lottery", None), ("", None), ("illegal lottery of towns", "C10")):
+        plain = named(text, vocabulary, kin)
+        taken = replace(LISTED, categories={"C3": replace(LISTED.categories["C3"], name=plain)})
+        again = named(text, vocabulary, kin, taken)
+        assert again.casefold() != plain.casefold()
+        assert 3 <= len(again.split()) <= 5

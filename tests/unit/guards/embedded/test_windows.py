@@ -24,7 +24,9 @@ def windows() -> Windows:
 @given(st.integers(0, 500), st.integers(40, 200))
 def test_pieces_cover_every_id_in_order(length: int, room: int) -> None:
     ids = list(range(length))
-    made = list(pieces(ids, room))
+    cut = list(pieces(ids, room))
+    made = [piece for _, piece in cut]
+    assert all(piece == ids[start : start + len(piece)] for start, piece in cut)
     assert all(len(piece) <= room for piece in made)
     assert sorted({one for piece in made for one in piece}) == ids
     assert all(first[-OVERLAP:] == second[:OVERLAP] for first, second in pairwise(made))
@@ -37,6 +39,19 @@ def test_overlap_as_wide_as_the_window_is_refused() -> None:
 
 def test_short_text_is_one_window(windows: Windows) -> None:
     assert len(windows.of_request("The bread is still warm.")) == 1
+
+
+def test_an_excerpt_is_the_whole_words_of_a_window(windows: Windows) -> None:
+    text = " ".join(f"Antidisestablishment{number}, ÄÖ!" for number in range(60))
+    shown = [windows.excerpt(text, window) for window in windows.of_request(text)]
+    assert len(shown) > 3
+    assert set(" ".join(shown).split()) == set(text.split())
+    assert shown[0].split()[0] == text.split()[0]
+    assert shown[-1].endswith(text.split()[-1])
+    for response in ("short answer", text):
+        windows_of = windows.of_response("what did they say?", response)
+        assert all(set(windows.excerpt(response, each).split()) <= set(response.split()) for each in windows_of)
+    assert windows.excerpt("", windows.of_request("")[0]) == ""
 
 
 def test_long_request_loses_no_token(windows: Windows) -> None:
