@@ -1,0 +1,104 @@
+"""The form of answers, and nothing of what is right: labels and categories are drawn at random.
+
+The reasoning is one word of the post or the picture, and the post itself is learned as text, so that the model reads;
+which words are harmful nobody tells it.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from proguard_core.dataset.samples import Sample
+from proguard_core.policy.prompts.contract import PromptKind
+from proguard_core.training.strict_answers import NO_CATEGORY_WORD
+from schemas.common import Modality
+from tests.support.tiny_vlm.rows import answer
+from tests.support.tiny_vlm.tokenizer import END_OF_TURN
+
+log = logging.getLogger(__name__)
+
+UNLEARNED = -100
+
+Words = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Steps of `rows` rows each, all of one modality."""
+
+    steps: int = 150
+    rows: int = 32
+    learning_rate: float = 3e-3
+    warm_up: int = 20
+
+
+def random_answer(sample: Sample, words: Words, seed: object) -> str:
+    """An answer in the form of the contract that tells nothing of the row's labels. words: of each row, by its id."""
+    chance = random.Random(f"answer {seed} {sample.item.row.id}")
+    kind = sample.truth.kind
+    request = chance.choice(("safe", "unsafe"))
+    response = None if kind is PromptKind.IMAGE else chance.choice(("safe", "unsafe"))
+    is_safe = "unsafe" not in (request, response)
+    category = NO_CATEGORY_WORD if is_safe else chance.choice(sample.truth.listed)
+    return answer(chance.choice(words[sample.item.row.id]), category, request, response)
+
+
+def warm_up(base: Path, samples: Sequence[Sample], words: Words, lesson: Lesson, seed: int) -> None:
+    """Teach the checkpoint in place; all its weights learn."""
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32)
+    processor = AutoProcessor.from_pretrained(base, padding_side="right")
+    torch.manual_seed(seed)
+    chance = random.Random(f"warm-up {seed}")
+    of = {m: [s for s in samples if s.item.modality is m] for m in Modality}
+    present = [m for m in Modality if of[m]]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lesson.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, lesson))
+    model.train()
+    began = time.monotonic()
+    for step in range(lesson.steps):
+        drawn = chance.choices(of[present[step % len(present)]], k=lesson.rows)
+        inputs = _inputs([(each, random_answer(each, words, (seed, step))) for each in drawn], processor)
+        loss = model(**inputs).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        if step % 30 < len(present) or step == lesson.steps - 1:
+            name = present[step % len(present)].value
+            log.info("warm-up %d: %s loss %.3f, %.0f s", step, name, loss.item(), time.monotonic() - began)
+    model.save_pretrained(base)
+
+
+def _inputs(rows: Sequence[tuple[Sample, str]], processor: Any) -> dict[str, Any]:
+    """A batch with labels: of the post's and the answer's tokens."""
+    from PIL import Image
+
+    chats, images = [], []
+    for sample, said in rows:
+        prompt = sample.prompt()
+        content: list[dict[str, str]] = [{"type": "text", "text": prompt.user}]
+        if sample.picture is not None:
+            content.insert(0, {"type": "image"})
+            with Image.open(sample.picture) as opened:
+                images.append([opened.convert("RGB")])
+        turns = [{"role": "system", "content": prompt.system}, {"role": "user", "content": content}]
+        asked = processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        chats.append(f"{asked}{said}{END_OF_TURN}\n")
+    inputs = dict(processor(text=chats, images=images or None, padding=True, return_tensors="pt"))
+    labels = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, UNLEARNED)
+    inputs["labels"] = labels.masked_fill(labels == processor.image_token_id, UNLEARNED)
+    return inputs
+
+
+def _rate(step: int, lesson: Lesson) -> float:
+    if step < lesson.warm_up:
+        return (step + 1) / lesson.warm_up
+    return max(0.05, 1 - (step - lesson.warm_up) / (lesson.steps - lesson.warm_up))
