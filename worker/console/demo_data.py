@@ -212,6 +212,7 @@ def _sample(now: datetime) -> Iterator[dict[str, Any]]:
             "stratum": strata[number % 3],
             "judged_at": now - timedelta(hours=number * 8),
             "order_key": arrivals.order_key(verdict_id),
+            "draw": arrivals.draw(verdict_id),
             "revision": _REVISIONS[1],
             "modality": "text",
             "language": "en",

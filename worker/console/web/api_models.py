@@ -83,6 +83,9 @@ class ClusterFacts(BaseModel):
     burst_low: float | None
     burst_high: float | None
     burst_p: float | None
+    growth: float | None
+    growth_low: float | None
+    growth_high: float | None
     modalities: dict[str, Any]
     languages: dict[str, Any]
     severity: str | None

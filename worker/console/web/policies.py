@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 
 from proguard_core.policy.loader import PolicyError, parse_policy
-from proguard_core.policy.policy import MINORS, SEXUAL, Policy
+from proguard_core.policy.policy import Policy
 from worker.settings import Settings
 
 
@@ -22,6 +24,16 @@ class PolicyFile:
 def policy_file(settings: Settings) -> PolicyFile:
     """The file of policy.path, or the shipped one. Never raises: a page says what is wrong."""
     path = settings.policy.path
+    try:
+        stat = None if path is None else path.stat()
+    except OSError:
+        stat = None
+    return _read(path, None if stat is None else (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+
+
+@lru_cache(4)
+def _read(path: Path | None, _state: tuple[int, int, int] | None) -> PolicyFile:
+    """Once a state of the file: reading it takes longer than a page may."""
     name = "default.yaml" if path is None else path.name
     try:
         if path is None:
@@ -45,8 +57,3 @@ def codes_of(settings: Settings) -> Mapping[str, str]:
         listed[category.code] = category.name
         listed |= {each.code: each.name for each in policy.subcategories.values() if each.main == category.code}
     return listed
-
-
-def touches_minors(code: str | None) -> bool:
-    """Whether a decision with this code takes a cluster out of the store (law 11)."""
-    return code in (MINORS, SEXUAL)

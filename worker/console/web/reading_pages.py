@@ -17,6 +17,7 @@ from worker.console.web.deciding import ACTIONS
 from worker.console.web.inputs import PAGE, ClusterId, Clusters, Offset, Plain, Risks, Words
 from worker.console.web.parts import Console, Here, Refused, Viewer
 from worker.console.web.policies import codes_of
+from worker.console.web.rates import share_with_interval
 
 router = APIRouter(include_in_schema=False)
 _DAYS = 30
@@ -44,7 +45,7 @@ def overview(request: Request, console: Here, _: Viewer) -> Response:
             for row_id, counts in seen.trends.items()
         },
         "unclear": charts.spark(unclear, "share of undetermined verdicts a day", 720, 80),
-        "rate": lambda share: share_of(share.part, share.whole),
+        "rate": lambda share: share_with_interval(share.part, share.whole),
         "name": shown.cluster_name,
         "severe": console.web.severe,
     }

@@ -28,7 +28,14 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"when": _when, "day": _day, "percent": _percent, "short": short, "code": named_code}
+    made.filters |= {
+        "when": _when,
+        "day": _day,
+        "percent": _percent,
+        "short": short,
+        "code": named_code,
+        "times": times,
+    }
     made.globals |= {"query": query, "Role": Role}
     return made
 
@@ -83,6 +90,11 @@ def named_code(code: str | None, names: Mapping[str, str] | None = None) -> str:
         return "–"
     name = (names or {}).get(code) or CATEGORY_NAMES.get(code) or SUBCATEGORY_NAMES.get(code)
     return f"{code} {name}" if name else code
+
+
+def times(ratio: float) -> str:
+    """How many times more: `4.2×`; without a past it has no end."""
+    return f"{ratio:.1f}×" if ratio < 1000 else "∞"
 
 
 def _when(time: datetime | None) -> str:

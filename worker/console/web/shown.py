@@ -3,6 +3,7 @@
 Every page, export and answer of the API takes posts and clusters through here.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -119,7 +120,14 @@ def shown_post(row: QueueRow) -> dict[str, Any]:
 
 
 def cluster_facts(row: ClusterRow) -> dict[str, Any]:
-    """A cluster for exports, the API and the webhook: plain values."""
+    """A cluster for exports, the API and the webhook: plain values. JSON has no infinity, so that is None."""
+    facts = _facts(row)
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in facts.items()
+    }
+
+
+def _facts(row: ClusterRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "name": cluster_name(row),
@@ -141,6 +149,9 @@ def cluster_facts(row: ClusterRow) -> dict[str, Any]:
         "burst_low": row.burst_low,
         "burst_high": row.burst_high,
         "burst_p": row.burst_p,
+        "growth": row.growth,
+        "growth_low": row.growth_low,
+        "growth_high": row.growth_high,
         "modalities": dict(row.modalities),
         "languages": dict(row.languages),
         "severity": row.severity,
