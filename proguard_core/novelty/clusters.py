@@ -14,6 +14,7 @@ Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
 NONE = -1
+_SAMPLES = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +86,18 @@ def cluster(vectors: Floats, settings: ClusterSettings = DEFAULTS) -> Labels:
     ones among what is left; a crowd whose members point nowhere together is dissolved. Beyond `sample` vectors it sees
     a random part, and the others join the centre that is close enough.
     """
+    from threadpoolctl import threadpool_limits
+
     labels = np.full(len(vectors), NONE, dtype=np.int64)
     found = 0
-    for share in (settings.min_share, 0.0):
-        left = np.flatnonzero(labels == NONE)
-        if len(left) < 2 * settings.min_size:
-            break
-        labels[left], count = _pass(vectors[left], share, settings, found)
-        found += count
-        labels = _joined(vectors, labels, settings.join)
+    with threadpool_limits(1):  # threads that wait for each other on a busy machine cost more than they bring
+        for share in (settings.min_share, 0.0):
+            left = np.flatnonzero(labels == NONE)
+            if len(left) < 2 * settings.min_size:
+                break
+            labels[left], count = _pass(vectors[left], share, settings, found)
+            found += count
+            labels = _joined(vectors, labels, settings.join)
     return labels
 
 
@@ -113,12 +117,13 @@ def match(old: Sequence[str | None], new: Labels, min_part: float = 0.2) -> Matc
         if name is not None and label != NONE:
             overlap[place[name], column_of[int(label)]] += 1
     sizes = _sizes(old, place)
+    new_sizes = [int((new == label).sum()) for label in labels]
     rows, columns = linear_sum_assignment(-overlap)
     ids: dict[int, str | None] = dict.fromkeys(labels)
     goes_on = {}
     for row, column in zip(rows, columns, strict=True):
         # A few strays in common are no continuation.
-        if overlap[row, column] >= min_part * min(sizes[row], overlap[:, column].sum() or 1) and overlap[row, column]:
+        if overlap[row, column] and overlap[row, column] >= min_part * min(sizes[row], new_sizes[column]):
             ids[labels[column]] = names[row]
             goes_on[row] = column
     splits: dict[str, list[int]] = {}
@@ -151,11 +156,18 @@ def _pass(vectors: Floats, share: float, settings: ClusterSettings, first: int) 
     if len(vectors) > settings.sample:
         seen = np.sort(np.random.default_rng(settings.seed).choice(len(vectors), settings.sample, replace=False))
     dimensions = min(settings.dimensions, len(seen) - 1, vectors.shape[1])
-    reduced = PCA(dimensions, random_state=settings.seed).fit_transform(vectors[seen])
+    reduced = PCA(dimensions, svd_solver="covariance_eigh").fit_transform(vectors[seen])
     size = max(settings.min_size, int(share * len(seen)))
-    samples = min(15, size)
-    found = HDBSCAN(min_cluster_size=size, min_samples=samples, copy=True).fit_predict(reduced)
-    return _coherent(vectors, seen, found.astype(np.int64), settings, first)
+    labels, count = np.full(len(vectors), NONE, dtype=np.int64), 0
+    # One crowd alone among strays is found only where it is allowed to be the only one; often it is everything then.
+    for alone in (False, True):
+        if not count:
+            method = HDBSCAN(
+                min_cluster_size=size, min_samples=min(_SAMPLES, size), allow_single_cluster=alone, copy=True
+            )
+            found = method.fit_predict(reduced).astype(np.int64)
+            labels, count = _coherent(vectors, seen, found, settings, first)
+    return labels, count
 
 
 def _coherent(

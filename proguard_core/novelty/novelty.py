@@ -68,6 +68,10 @@ class Novelty:
         """Of each name the listed code that it is close to, and how close; None twice where it is close to none."""
         return self._loaded().near(names)
 
+    def same(self, names: Sequence[str]) -> list[str | None]:
+        """Of each name the listed code that has it in other words, or None."""
+        return self._loaded().same(names)
+
     def _loaded(self) -> "Nearest":
         from proguard_core.novelty.encoder import SentenceEncoder
         from proguard_core.novelty.nearest import Nearest, Thresholds, phrases_of

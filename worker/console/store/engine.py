@@ -62,11 +62,12 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session that sees one state and writes nothing. Raises StoreError."""
+        """A session that sees one state and writes nothing; its rows can be used afterwards. Raises StoreError."""
         with explained(), Session(self.engine, expire_on_commit=False, autoflush=False) as session:
             try:
                 yield session
             finally:
+                session.expunge_all()  # a rollback would make the rows forget what they hold
                 session.rollback()
 
     @contextmanager

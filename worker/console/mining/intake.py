@@ -1,0 +1,146 @@
+"""Records of the outcome topics to what one transaction of the store takes in. What is no record of ours is counted."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from proguard_core.policy.policy import concerns_minors
+from schemas.common import Action, CategoryKind, Outcome
+from schemas.retraining_hit import RetrainingHit
+from schemas.review import Review
+from schemas.risk import Risk
+from schemas.verdict import Verdict
+from worker.console.settings import ConsoleSettings
+from worker.console.store.arrivals import Arrivals, NewRisk, Place, VerdictKey, draw, order_key
+from worker.console.store.erasing import Tombstone
+from worker.console.store.models import Stratum
+from worker.console.store.reading import hour_of
+from worker.settings import TopicSettings
+
+_STRATA = frozenset(stratum.value for stratum in Stratum)
+NO_RECORD = "a record that is none of ours"
+
+
+class Read(NamedTuple):
+    """A committed record as it was read. time_ms: the broker's."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    time_ms: int
+
+
+@dataclass(slots=True)
+class Batch:
+    """What was read since the last transaction. offsets: where each place was at the beginning, and is now."""
+
+    arrivals: Arrivals = field(default_factory=Arrivals)
+    reviews: list[Review] = field(default_factory=list)
+    problems: Counter[str] = field(default_factory=Counter)
+    records: int = 0
+
+
+class Intake:
+    """Reads records into a Batch. Knows nothing of Kafka beyond their coordinates."""
+
+    def __init__(self, topics: TopicSettings, settings: ConsoleSettings) -> None:
+        self._settings = settings
+        self._passed = frozenset(settings.passed_guards)
+        self._readers = {
+            topics.verdicts: self._verdict,
+            topics.risks: self._risk,
+            topics.retraining: self._hit,
+            topics.reviews: self._review,
+        }
+        self._erasable = {topics.verdicts, topics.risks, topics.retraining}
+
+    def add(self, batch: Batch, record: Read) -> None:
+        """Take a record in. The caller notes its offset (`moved`)."""
+        batch.records += 1
+        if record.value is None:
+            if record.topic in self._erasable and record.key is not None:
+                at = datetime.fromtimestamp(record.time_ms / 1000, UTC)
+                post_id = record.key.decode("utf-8", "replace")
+                batch.arrivals.tombstones.append(Tombstone(post_id, at))
+                self._forget(batch, post_id, at)
+            return
+        try:
+            self._readers[record.topic](batch, record.value)
+        except (ValidationError, ValueError):
+            batch.problems[f"{NO_RECORD}: {record.topic}"] += 1
+
+    def _verdict(self, batch: Batch, value: bytes) -> None:
+        verdict = Verdict.model_validate_json(value)
+        category = verdict.category
+        name = category.code if category.kind is CategoryKind.KNOWN and category.code else category.kind.value
+        stratum = self._stratum(verdict)
+        revision, time = verdict.guard.revision, verdict.judged_at.astimezone(UTC)
+        key = VerdictKey(hour_of(time), revision, verdict.modality.value, verdict.outcome.value, name, stratum)
+        batch.arrivals.verdicts[key] += 1
+        seen = batch.arrivals.seen.get(revision)
+        first, last = (time, time) if seen is None else (min(seen[1], time), max(seen[2], time))
+        batch.arrivals.seen[revision] = (verdict.guard.name, first, last)
+        if stratum in _STRATA and self._sampled(verdict):
+            batch.arrivals.sample.append(_sample_row(verdict, Stratum(stratum)))
+
+    def _stratum(self, verdict: Verdict) -> str:
+        if verdict.outcome is Outcome.SAFE and verdict.guard.name in self._passed:
+            return Stratum.PASSED.value
+        return verdict.outcome.value
+
+    def _sampled(self, verdict: Verdict) -> bool:
+        """Law 11: what is escalated, or near to minors, is looked at by nobody here."""
+        category = verdict.category
+        if verdict.action is Action.ESCALATE or concerns_minors(category.kind, category.code, category.nearest):
+            return False
+        return draw(verdict.verdict_id) < self._settings.audit_share
+
+    def _risk(self, batch: Batch, value: bytes) -> None:
+        risk = Risk.model_validate_json(value)
+        batch.arrivals.risks.setdefault(risk.risk_id, NewRisk(risk))
+
+    def _hit(self, batch: Batch, value: bytes) -> None:
+        hit = RetrainingHit.model_validate_json(value)
+        batch.arrivals.risks[hit.risk_id] = NewRisk(hit)
+
+    def _review(self, batch: Batch, value: bytes) -> None:
+        batch.reviews.append(Review.model_validate_json(value))
+
+    @staticmethod
+    def _forget(batch: Batch, post_id: str, at: datetime) -> None:
+        """Of this batch too: its rows are written before its tombstones are followed, but were vectors made of them."""
+        risks = batch.arrivals.risks
+        for risk_id in [
+            key for key, new in risks.items() if new.risk.post_id == post_id and new.risk.observed_at <= at
+        ]:
+            del risks[risk_id]
+
+
+def moved(offsets: dict[Place, tuple[int, int]], begins: Mapping[Place, int], record: Read) -> None:
+    """Note that a record was read. begins: where each place stood before the batch."""
+    place = Place(record.topic, record.partition)
+    offsets[place] = (begins[place], record.offset + 1)
+
+
+def _sample_row(verdict: Verdict, stratum: Stratum) -> dict[str, Any]:
+    return {
+        "verdict_id": verdict.verdict_id,
+        "post_id": verdict.post_id,
+        "author_id": verdict.author_id,
+        "stratum": stratum,
+        "judged_at": verdict.judged_at,
+        "draw": draw(verdict.verdict_id),
+        "order_key": order_key(verdict.verdict_id),
+        "revision": verdict.guard.revision,
+        "modality": verdict.modality.value,
+        "source_topic": verdict.source.topic,
+        "source_partition": verdict.source.partition,
+        "source_offset": verdict.source.offset,
+        "images": [],
+    }
