@@ -1,5 +1,6 @@
 """The report of three small sets by the embedded guard, in a real browser; a screenshot goes to build/screenshots."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,31 @@ def test_it_is_complete_and_asks_nobody(report: Path) -> None:
         page.screenshot(path=SCREENSHOTS / "evaluation.png", full_page=True)
         assert watched.addresses == [report.as_uri()]
         assert watched.complaints == []
+
+
+@pytest.mark.timeout(240)
+def test_plots_are_drawn(report: Path) -> None:
+    """Each has a size, axes with numbers, and curves of several points that lie within it."""
+    inside = """plot => {
+        const frame = plot.getBoundingClientRect();
+        const curves = [...plot.querySelectorAll("polyline")].filter(line => line.points.length > 1);
+        return frame.width > 200 && frame.height > 150 && plot.querySelectorAll("text").length >= 6 && curves.length > 0
+            && curves.every(line => { const box = line.getBoundingClientRect();
+                return box.left >= frame.left - 1 && box.right <= frame.right + 1
+                    && box.top >= frame.top - 1 && box.bottom <= frame.bottom + 1 && box.width > 0; });
+    }"""
+    with opened(report) as (page, watched):
+        plots = page.get_by_role("img").all()
+        assert [plot.evaluate(inside) for plot in plots] == [True, True]
+        assert watched.complaints == []
+
+
+def test_each_turn_was_scored_by_itself(report: Path) -> None:
+    tables = json.loads((report.parent / "report.json").read_text())["tables"]
+    scored = {(line["set"], turn): line["scored"] for turn in ("request", "response") for line in tables[turn]
+              if line["guard"] == "embedded"}  # fmt: skip
+    assert scored == {("posts", "request"): 24, ("conversations", "request"): 8, ("pictures", "request"): 4,
+                      ("conversations", "response"): 8}  # fmt: skip
 
 
 @pytest.mark.timeout(240)
