@@ -146,7 +146,7 @@ class AdapterTrainer:
         self._run(self._command(lesson, root, out))
         result = _result(out)
         if result["status"] == _COLLAPSED:
-            raise CollapsedError(f"the training stopped itself: {result['why']}")
+            raise CollapsedError(f"the training stopped itself: {result['why']} (plots: {out / _PAGE})")
         lesson.out.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(out / _ADAPTER, lesson.out)
         for name in (_RESULT, _PAGE):
