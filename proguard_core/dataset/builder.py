@@ -120,7 +120,12 @@ def build(
     held_out = [sampler.sample(kept_items[at]) for at in aside]
     unreplayed = tuple(without_replay(kept_items))
     near = names.near_to_minors(approvals, policy, novelty)
-    named = {name: count for name, count in approvals.items() if name not in near}
+    near |= names.listed_otherwise(approvals, policy, novelty)
+    named = {
+        name: count
+        for name, count in approvals.items()
+        if name not in near and names.read_name(name, policy).problem is None
+    }
     return Dataset(train, held_out, settings, policy, bank, problems, unreplayed, named)
 
 
@@ -129,7 +134,8 @@ def extended(bank: Bank, additions: Mapping[str, Sequence[str]], policy: Policy,
     minors: the bank is kept in manifests, which are read by many."""
     for key, phrases in additions.items():
         usable = names.without_taken(names.usable_phrases(phrases, policy), bank, key)
-        near = names.near_to_minors({*usable, *(() if policy.find(key) else (key,))}, policy, novelty)
+        new = set() if policy.find(key) else {key}
+        near = names.near_to_minors({*usable, *new}, policy, novelty) | names.listed_otherwise(new, policy, novelty)
         if key not in near and key != MINORS:
             bank = bank.plus({key: [phrase for phrase in usable if phrase not in near]})
     return bank
@@ -161,10 +167,13 @@ def _admitted(
     settled = names.settle(present, policy, problems)
     new = {name for item in settled if item.row.ood_name for name in (item.row.ood_name, *item.synonyms)}
     near = names.near_to_minors(new, policy, novelty)
+    listed = names.listed_otherwise({item.row.ood_name for item in settled if item.row.ood_name}, policy, novelty)
     for item in settled:
         row = item.row
         if _about_minors(item) or near & {row.ood_name or "", *item.synonyms}:
             problems.count(MINORS_LEFT_OUT)
+        elif row.ood_name in listed:
+            problems.add(names.LISTED_OTHERWISE, row.id)
         elif len(row.images) > 1:
             problems.add("several pictures: which one the label speaks of is not known (left out)", row.id)
         elif len(row.request.encode()) + len((row.response or "").encode()) > settings.window_bytes:

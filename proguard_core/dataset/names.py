@@ -14,6 +14,7 @@ from proguard_core.policy.taxonomy import name_key
 from schemas.common import CategoryKind
 from schemas.verdict import MAX_NAME_CHARACTERS
 
+LISTED_OTHERWISE = "a new name that a listed category has in other words (left out: it would be merged)"
 _MARKUP = frozenset("<>{}[]|\\")
 
 
@@ -85,6 +86,16 @@ def near_to_minors(names: Collection[str], policy: Policy, novelty: Novelty) -> 
         for name, (nearest, _) in zip(ordered, places, strict=True)
         if concerns_minors(CategoryKind.NOVEL, None, nearest)
     )
+
+
+def listed_otherwise(names: Collection[str], policy: Policy, novelty: Novelty) -> frozenset[str]:
+    """Of names those that can be read, are not the policy's own, and say what a listed category says already.
+
+    Taught as new they would be punished: the reward gives nothing for a listed category in other words.
+    """
+    new = [name for name in sorted(names) if (read := read_name(name, policy)).problem is None and read.code is None]
+    codes = novelty.same(new) if new else []
+    return frozenset(name for name, code in zip(new, codes, strict=True) if code is not None)
 
 
 def without_taken(phrases: Sequence[str], bank: Bank, key: str) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def label_hits(
             found = [own]
         origin = Origin.REVIEW if found else Origin.CONSENSUS
         found = found or [agreed[cluster] for cluster in members if cluster in agreed]
-        item = _labelled(hit, found, origin, problems)
+        item = _labelled(hit, found, origin, policy, problems)
         labelled.items.extend([item] if item is not None else [])
     return labelled
 
@@ -94,14 +94,16 @@ def _is_known(target: str, posts: Mapping[str, RetrainingHit], clusters: Mapping
     return target in posts or any(post_id in posts for post_id in clusters.get(target, ()))
 
 
-def _labelled(hit: RetrainingHit, found: list[Decided], origin: Origin, problems: Problems) -> Item | None:
+def _labelled(
+    hit: RetrainingHit, found: list[Decided], origin: Origin, policy: Policy, problems: Problems
+) -> Item | None:
     """The hit as a row, or None; why is noted."""
     nearest = hit.nearest.code if hit.nearest is not None else None
     if concerns_minors(CategoryKind.NOVEL, None, nearest):
         problems.count(MINORS_LEFT_OUT)
         return None
     post = hit.post
-    problem = _problem(hit, post, found)
+    problem = _problem(hit, post, found, policy)
     if problem is not None:
         problems.add(problem, hit.post_id)
         return None
@@ -123,12 +125,14 @@ def _labelled(hit: RetrainingHit, found: list[Decided], origin: Origin, problems
     )  # fmt: skip
 
 
-def _problem(hit: RetrainingHit, post: Post, found: list[Decided]) -> str | None:
+def _problem(hit: RetrainingHit, post: Post, found: list[Decided], policy: Policy) -> str | None:
     """Why a hit cannot be learned from."""
     if not found:
         return "not reviewed (waits)"
     if len({(decision.safe, decision.code, name_key(decision.name or "")) for decision in found}) > 1:
         return "reviews that contradict each other (left out)"
+    if found[0].name is not None and (problem := read_name(found[0].name, policy).problem) is not None:
+        return problem
     if hit.post_truncated:
         return "a post that was cut (left out)"
     if post.response and not found[0].safe:

@@ -170,13 +170,14 @@ def _make_dataset(bench: Bench, run: Run) -> None:
     marks.of(_items(made), _prints(bench, made)).write(folder / marks.FILE)
     kept = {key: list(phrases) for key, phrases in made.bank.phrases.items()}
     (folder / BANK).write_text(yaml.safe_dump({"format": banks.FORMAT, "phrases": kept}, allow_unicode=True))
-    unfit: list[JsonValue] = [*made.unfit]
+    fresh = sum(item.fresh for item in _items(made))
+    unfit: list[JsonValue] = [*made.unfit, *(() if fresh else ("nothing of what is new can be learned from",))]
     approvals: dict[str, JsonValue] = {**parted.approvals}
     facts: dict[str, JsonValue] = {
         "version": made.version,
         "bank": made.bank.version,
         "unfit": unfit,
-        "fresh": sum(item.fresh for item in _items(made)),
+        "fresh": fresh,
         "rows": len(made.train),
         "gate_rows": len(gate),
         "approvals": approvals,
