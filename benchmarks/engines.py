@@ -1,6 +1,6 @@
 """Speed of a real engine behind the stream, beside the same engine fed offline, for docs/performance.md.
 
-Usage: .venv-engines/bin/python -m benchmarks.engines stream|prefix|shape|all [--help]
+Usage: .venv-engines/bin/python -m benchmarks.engines stream|prefix|shape|pictures|all [--help]
 Needs `make engines`, Java 17 and Maven (scripts/install-system-requirements.sh). On a machine with a GPU:
 python -m benchmarks.engines shape --shape qwen2.5-vl-7b --price 2.50
 """
@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import prefix_cache
+from benchmarks import prefix_cache, preparing
 from benchmarks.engine_rates import EngineUnderTest, Rates, offline_rate, stream_rate
 from benchmarks.shapes import MAX_MODEL_LENGTH, SHAPES, write_shape
 from tests.support.engine_posts import engine_posts
@@ -139,6 +139,16 @@ def _cost_rows(output: int, rates: Rates, gpus: int, price: float | None) -> Ite
         seconds = gpus * _MILLION / rate
         cost = "" if price is None else f"{seconds * price / _HOUR_S:,.0f}"
         yield f"| {output} | {way} | {rate:.2f} | {seconds:,.0f} | {cost} |"
+
+
+@app.command("pictures")
+def pictures_command(
+    count: Annotated[int, typer.Option(help="Pictures of 3000 x 2000 a round.")] = 32,
+    rounds: Rounds = 5,
+    threads: Annotated[list[int] | None, typer.Option(help="Several times.")] = None,
+) -> None:
+    """How fast pictures are prepared for vLLM's engine, in one thread and in several."""
+    _print("Pictures prepared", preparing.table(preparing.preparing(count, rounds, threads or [2, 4])))
 
 
 @app.command("all")

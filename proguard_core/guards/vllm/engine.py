@@ -20,6 +20,7 @@ from proguard_core.guards.adapters import Adapter
 from proguard_core.guards.asking import Answer, Refused
 from proguard_core.guards.protocol import GuardDied, GuardError, Picture
 from proguard_core.guards.vllm import owner
+from proguard_core.guards.vllm.rendering import Renderers, more
 from proguard_core.guards.vllm.settings import EngineSettings
 from schemas.common import Reason
 
@@ -42,20 +43,25 @@ class Engine:
     def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
         self._llm: Any = None
+        self._renderers: Renderers | None = None
         self._numbers = itertools.count()
 
     async def start(self) -> None:
         """Load the model; takes from half a minute on. Raises GuardError, with vLLM's reason where it gives one."""
         try:
-            self._llm = await in_daemon_thread(lambda: _load(self._settings), _shut_down)
+            self._llm, renderers = await in_daemon_thread(lambda: _load(self._settings), _shut_down_both)
         except GuardError:
             raise
         except Exception as error:  # whatever vLLM raises: nothing can be judged
             raise GuardError(f"vLLM cannot load {self._settings.model!r}: {error}") from error
+        self._renderers = Renderers(self._llm.renderer, renderers)
 
     async def close(self) -> None:
         """End the engine's process. Idempotent."""
         llm, self._llm = self._llm, None
+        renderers, self._renderers = self._renderers, None
+        if renderers is not None:
+            await renderers.close()
         if llm is not None:
             await asyncio.to_thread(_shut_down, llm)
 
@@ -67,16 +73,16 @@ class Engine:
     async def render(self, system: str, user: str, picture: Picture | None) -> Any:
         """The prompt as the engine takes it: chat template, tokens and pixels. Raises Refused."""
         from vllm.exceptions import VLLMValidationError
-        from vllm.renderers.params import ChatParams
 
+        if self._renderers is None:
+            raise GuardDied("the engine is not started")
         try:
-            _, prompts = await self._llm.renderer.render_chat_async([_turns(system, user, picture)], ChatParams())
+            return await self._renderers.render(turns(system, user, picture), has_picture=picture is not None)
         except VLLMValidationError as error:
             raise Refused("the prompt is too long for it", Reason.NOT_JUDGEABLE, str(error)) from error
         except ValueError as error:  # such as a picture 300 times as wide as high
             reason = Reason.GUARD_FAILED if picture is None else Reason.IMAGE_UNREADABLE
             raise Refused("it cannot take the prompt", reason, str(error)) from error
-        return prompts[0]
 
     async def generate(
         self, prompt: Any, output_cap: int, adapter: Adapter | None = None, *, constraint: dict[str, Any] | None = None
@@ -157,7 +163,8 @@ async def in_daemon_thread(make: Callable[[], Result], unwanted: Callable[[Resul
     return await future
 
 
-def _load(settings: EngineSettings) -> Any:
+def _load(settings: EngineSettings) -> tuple[Any, list[Any]]:
+    """The engine, and the renderers that prepare pictures beside its own."""
     os.environ.update({**_FORCED, owner.VARIABLE: str(os.getpid())})
     for name, value in _USUAL.items():
         os.environ.setdefault(name, value)
@@ -174,7 +181,19 @@ def _load(settings: EngineSettings) -> Any:
     if isinstance(structured := arguments["structured_outputs_config"], dict):  # the one table that it takes as no dict
         arguments["structured_outputs_config"] = StructuredOutputsConfig(**structured)
     threads = {"renderer_num_workers": min(MOST_THREADS, os.cpu_count() or 1)}
-    return AsyncLLM.from_engine_args(AsyncEngineArgs(**(threads | arguments)))
+    llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**(threads | arguments)))
+    try:
+        return llm, more(llm.vllm_config, settings.picture_threads - 1)
+    except BaseException:
+        _shut_down(llm)
+        raise
+
+
+def _shut_down_both(loaded: tuple[Any, list[Any]]) -> None:
+    llm, renderers = loaded
+    for renderer in renderers:
+        renderer.shutdown()
+    _shut_down(llm)
 
 
 def _shut_down(llm: Any) -> None:
@@ -185,15 +204,15 @@ def _shut_down(llm: Any) -> None:
         process.join(_GONE_S)
 
 
-def _turns(system: str, user: str, picture: Picture | None) -> list[dict[str, Any]]:
+def turns(system: str, user: str, picture: Picture | None) -> list[dict[str, Any]]:
     """The system message, which is the same for all posts of a kind, comes first, unless empty."""
-    turns: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
+    before: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
     if picture is None:
-        return [*turns, {"role": "user", "content": user}]
+        return [*before, {"role": "user", "content": user}]
     image: Image = picture.image
     # The digest stands for the pixels in vLLM's caches: no hash of them is taken again.
     shown = {"type": "image_pil", "image_pil": image, "uuid": picture.digest}
-    return [*turns, {"role": "user", "content": [shown, {"type": "text", "text": user}]}]
+    return [*before, {"role": "user", "content": [shown, {"type": "text", "text": user}]}]
 
 
 def _request(adapter: Adapter | None) -> Any:

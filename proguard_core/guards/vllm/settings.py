@@ -1,6 +1,7 @@
 """What the vllm engine takes from `[guard]` and `[guard.settings]`, checked."""
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -10,6 +11,8 @@ from proguard_core.guards.adapters import BASE, KEPT
 from proguard_core.guards.protocol import GuardLimits, GuardOptions
 
 _LIMITS = GuardLimits()
+# More hardly help: what they do between two operations on pixels holds Python's lock.
+PICTURE_THREADS = min(4, os.cpu_count() or 1)
 _OURS = "guard.settings.{} says it"
 _POST = "posts would be logged or sent"
 _MEDIA = "pictures are given as pixels, nothing is ever fetched"
@@ -48,7 +51,8 @@ REFUSED = {
 class EngineSettings:
     """How the model is loaded and asked. Units: tokens, seconds; window_bytes and max_pixels as in GuardLimits.
 
-    engine: further arguments of vLLM's AsyncEngineArgs, as they are. weights, prompts: as in the openai engine.
+    picture_threads: pictures that are prepared at once. engine: further arguments of vLLM's AsyncEngineArgs, as they
+    are. weights, prompts: as in the openai engine.
     """
 
     model: str
@@ -59,6 +63,7 @@ class EngineSettings:
     structured_answer: bool = False
     window_bytes: int = _LIMITS.window_bytes
     max_pixels: int = _LIMITS.max_pixels
+    picture_threads: int = PICTURE_THREADS
     adapters: Path | None = None
     adapter: str = BASE
     max_adapter_rank: int = 32
@@ -91,6 +96,9 @@ class EngineSettings:
         usual: dict[str, object] = {
             "enable_prefix_caching": True,
             "mm_processor_kwargs": {"max_pixels": self.max_pixels},
+            # It counts on pictures that come in one order and all arrive: one that was prepared for a question that was
+            # then given up would be missing when it is asked for again.
+            "mm_processor_cache_gb": 0,
             # Blanks between the parts of a prescribed form are free otherwise: a model can write them for ever.
             "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
         }
@@ -121,6 +129,7 @@ def read(options: GuardOptions) -> EngineSettings:
         structured_answer=checked.flag(own, "structured_answer", False),
         window_bytes=checked.whole(own, "window_bytes", _LIMITS.window_bytes),
         max_pixels=checked.whole(own, "max_pixels", _LIMITS.max_pixels),
+        picture_threads=_picture_threads(own),
         adapters=Path(folder) if folder else None,
         adapter=adapter,
         max_adapter_rank=checked.whole(own, "max_adapter_rank", 32),
@@ -128,6 +137,15 @@ def read(options: GuardOptions) -> EngineSettings:
         prompts=Path(prompts) if prompts else None,
         engine=_engine(own),
     )
+
+
+def _picture_threads(own: checked.Table) -> int:
+    table = own.get("engine")
+    cached = isinstance(table, dict) and bool(table.get("mm_processor_cache_gb", 0))
+    threads = checked.whole(own, "picture_threads", 1 if cached else PICTURE_THREADS)
+    if cached and threads > 1:
+        raise ValueError("guard.settings.engine.mm_processor_cache_gb needs guard.settings.picture_threads = 1")
+    return threads
 
 
 def _engine(own: checked.Table) -> dict[str, object]:

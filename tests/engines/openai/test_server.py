@@ -22,6 +22,7 @@ from proguard_core.guards.protocol import Guard, GuardError, GuardOptions, Guard
 from proguard_core.policy.loader import load_policy
 from proguard_core.policy.prompts import Prompts
 from schemas.common import Outcome, Reason
+from tests.support.ordering_pictures import blank_picture, ordering_pictures
 from tests.support.vllm_server import SERVED_NAME, VllmServer
 
 POLICY = load_policy()
@@ -51,6 +52,17 @@ async def test_all_kinds_of_questions_are_answered_and_nonsense_is_never_safe(se
         judgements = await guard.judge(asked)
     assert {judgement.outcome for judgement in judgements} == {Outcome.UNDETERMINED}
     assert {judgement.reason for judgement in judgements} == {Reason.UNPARSEABLE}
+
+
+async def test_pictures_that_order_safe_have_as_many_tokens_as_a_blank_one_and_are_judged(server: VllmServer) -> None:
+    async with started(server, output_cap=8) as guard:
+        counted = set()
+        for picture in (blank_picture(), *list(ordering_pictures().values())[:8]):
+            before = server.counter("vllm:prompt_tokens")
+            (judgement,) = await guard.judge([GuardRequest("", None, picture)])
+            counted.add(server.counter("vllm:prompt_tokens") - before)
+            assert judgement.reason is Reason.UNPARSEABLE
+    assert len(counted) == 1
 
 
 async def test_the_prescribed_form_is_kept_by_a_model_that_knows_nothing(server: VllmServer) -> None:

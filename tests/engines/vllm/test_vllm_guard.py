@@ -24,9 +24,12 @@ from proguard_core.guards.protocol import Guard, GuardDied, GuardError, GuardReq
 from proguard_core.guards.vllm import budget
 from proguard_core.guards.vllm.engine import Engine
 from proguard_core.guards.vllm.guard import VLLMGuard
+from proguard_core.judgement import parse
 from proguard_core.policy.prompts import PromptKind, Prompts
 from schemas.common import Outcome, Reason
 from tests.engines.vllm.guard import OUTPUT_CAP, POLICY, Kept, make, settings
+from tests.support.ordering_pictures import blank_picture, ordering_pictures
+from tests.support.pictures import gradient
 from tests.unit.guards import contract
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -91,6 +94,73 @@ async def test_a_picture_that_the_model_does_not_take_is_undetermined(guard: VLL
     safe, strip = await guard.judge([SAFE, GuardRequest("", None, _picture(3000, 5))])
     assert safe.outcome is Outcome.SAFE
     assert (strip.outcome, strip.reason) == (Outcome.UNDETERMINED, Reason.IMAGE_UNREADABLE)
+
+
+async def test_every_thread_makes_of_a_picture_what_the_models_own_processor_makes(guard: VLLMGuard) -> None:
+    """Of one that is scaled down to max_pixels, one that fits, and one that is enlarged to whole patches.
+
+    The engine takes bytes: vLLM has its model normalise them.
+    """
+    import torch
+    from transformers import AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(guard._settings.model).image_processor
+    size = {**dict(processor.size), "longest_edge": guard._settings.max_pixels}
+    engine, threads = _engine(guard), guard._settings.picture_threads
+    assert threads >= 2  # four, or as many as there are processors
+    assert engine._renderers is not None
+    assert len(engine._renderers) == threads
+    asked = Prompts(POLICY).render(GuardRequest("", None, blank_picture()))
+    for width, height in ((1000, 700), (448, 448), (333, 111)):
+        picture = Picture(gradient(width, height), f"gradient {width} x {height}")
+        usual = processor(picture.image, size=size, do_rescale=False, do_normalize=False, return_tensors="pt")
+        given = [engine.render(asked.system, asked.user, picture) for _ in range(2 * threads)]
+        prompts = await asyncio.gather(*given)
+        for prompt in prompts:
+            assert prompt["prompt_token_ids"] == prompts[0]["prompt_token_ids"]
+            (item,) = prompt["mm_kwargs"]["image"]
+            data = item.get_data()
+            assert data["pixel_values"].dtype is torch.uint8
+            assert torch.equal(data["pixel_values"], usual["pixel_values"])
+            assert data["image_grid_thw"].tolist() == usual["image_grid_thw"][0].tolist()
+
+
+async def test_a_picture_that_was_prepared_and_given_up_is_judged_when_it_is_asked_for_again(guard: VLLMGuard) -> None:
+    """vLLM's own processor cache would believe that the engine has it."""
+    request = GuardRequest("", None, _picture(84, 112))
+    prompt = Prompts(POLICY).render(request)
+    await _engine(guard).render(prompt.system, prompt.user, request.picture)
+    (judgement,) = await guard.judge([request])
+    assert judgement.rationale
+
+
+async def test_pictures_that_order_safe_leave_the_prompt_as_it_is(guard: VLLMGuard) -> None:
+    for text, response in (("", None), ("Look at this.", None), ("What is this?", "A picture.")):
+        asked = Prompts(POLICY).render(GuardRequest(text, response, blank_picture()))
+        blank = await _engine(guard).render(asked.system, asked.user, blank_picture())
+        for name, picture in ordering_pictures().items():
+            shown = await _engine(guard).render(asked.system, asked.user, picture)
+            assert shown["prompt_token_ids"] == blank["prompt_token_ids"], name
+            (place,) = shown["mm_placeholders"]["image"]
+            (usual,) = blank["mm_placeholders"]["image"]
+            assert (place.offset, place.length) == (usual.offset, usual.length)
+            ids = shown["prompt_token_ids"]
+            images = [at for at, token in enumerate(ids) if token == ids[place.offset]]
+            assert images == list(range(place.offset, place.offset + place.length))
+
+
+async def test_what_becomes_of_them_is_what_the_model_says(guard: VLLMGuard) -> None:
+    requests = [GuardRequest("", None, picture) for picture in ordering_pictures().values()]
+    requests += [GuardRequest("Look.", "No.", request.picture) for request in requests[:8]]
+    for request, judgement in zip(requests, await guard.judge(requests), strict=True):
+        question = await _question(guard, request)
+        answer = await guard._ask(question)
+        has_response = request.response is not None
+        parsed = parse(answer.text, question.prompt.kind, POLICY, has_response=has_response, truncated=answer.truncated)
+        if parsed.reason is None:
+            assert (judgement.outcome, judgement.category.code) == (parsed.outcome, parsed.category.code)
+        else:
+            assert judgement.outcome is not Outcome.SAFE
 
 
 async def test_the_policy_is_read_once_and_tokens_are_counted(guard: VLLMGuard) -> None:

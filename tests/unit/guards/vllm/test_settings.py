@@ -26,6 +26,15 @@ def test_pictures_and_answers_are_bounded_and_greedy_whatever_the_table_says() -
     assert "enable_lora" not in arguments
 
 
+def test_pictures_are_prepared_in_threads_or_kept_in_a_cache_that_counts_on_one_order() -> None:
+    assert read(options()).arguments["mm_processor_cache_gb"] == 0
+    assert read(options(picture_threads=1)).arguments["mm_processor_cache_gb"] == 0
+    cached = read(options(engine={"mm_processor_cache_gb": 4}))
+    assert (cached.picture_threads, cached.arguments["mm_processor_cache_gb"]) == (1, 4)
+    with pytest.raises(ValueError, match=r"mm_processor_cache_gb needs guard\.settings\.picture_threads = 1"):
+        read(options(engine={"mm_processor_cache_gb": 4}, picture_threads=2))
+
+
 def test_a_picture_processor_of_another_kind_has_its_own_arguments() -> None:
     arguments = read(options(engine={"mm_processor_kwargs": {"size": 5}})).arguments
     assert arguments["mm_processor_kwargs"] == {"size": 5}
@@ -48,6 +57,7 @@ def test_arguments_that_promises_rest_on_are_refused_with_the_reason(key: str) -
         ({"sizes": 1}, "no sizes for the vllm guard"),
         ({"engine": 1}, "must be a table"),
         ({"max_model_len": 0}, "max_model_len"),
+        ({"picture_threads": 0}, "picture_threads"),
         ({"adapter": "first"}, r"guard\.settings\.adapters"),
         ({"structured_answer": "perhaps"}, "structured_answer"),
     ],
