@@ -20,7 +20,7 @@ from worker.retraining import judging, labels, steps
 from worker.retraining.registry_store import S3Store, open_store
 from worker.retraining.snapshot import Topics
 from worker.retraining.steps import Bench
-from worker.retraining.trainers import trainer_of
+from worker.retraining.trainers import check_encoder, trainer_of
 from worker.settings import Settings
 
 
@@ -55,6 +55,7 @@ def open_registry(settings: Settings, patience_s: float = 300.0) -> Registry:
 def once(settings: Settings, policy: Policy, say: Callable[[str], None] = lambda text: None) -> Round:
     """A round. say: hears what is being done. Raises WorkerError, LeaseHeldError and what the registry raises."""
     registry = open_registry(settings)
+    check_encoder()
     assert settings.retraining.registry is not None
     store = open_store(settings.retraining.registry, settings.objects)
     if isinstance(store, S3Store):
