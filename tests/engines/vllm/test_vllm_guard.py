@@ -125,6 +125,25 @@ async def test_every_thread_makes_of_a_picture_what_the_models_own_processor_mak
             assert data["image_grid_thw"].tolist() == usual["image_grid_thw"][0].tolist()
 
 
+async def test_pictures_go_to_every_thread_and_texts_to_one(guard: VLLMGuard, monkeypatch: pytest.MonkeyPatch) -> None:
+    renderers = _engine(guard)._renderers
+    assert renderers is not None
+    asked = [0] * len(renderers)
+    for index, renderer in enumerate(renderers._all):
+
+        async def counted(*arguments: Any, index: int = index, render: Any = renderer.render_chat_async) -> Any:
+            asked[index] += 1
+            return await render(*arguments)
+
+        monkeypatch.setattr(renderer, "render_chat_async", counted)
+    pictures = [_picture(56, 56 + 28 * number) for number in range(4 * len(renderers))]
+    await guard.judge([GuardRequest("", None, picture) for picture in pictures])
+    assert min(asked) >= 2
+    before = asked[1:]
+    await guard.judge([SAFE] * 3)
+    assert asked[1:] == before
+
+
 async def test_a_picture_that_was_prepared_and_given_up_is_judged_when_it_is_asked_for_again(guard: VLLMGuard) -> None:
     """vLLM's own processor cache would believe that the engine has it."""
     request = GuardRequest("", None, _picture(84, 112))
