@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# usage: nightly.sh [PART...]   (tests verl faults soak; all of them without an argument)
+# usage: nightly.sh [PART...]   (tests verl faults soak learning; all of them without an argument)
 # What is too long for every change, and a dated report of it: docs/reports/YEAR-MONTH-DAY.md. Parts that are asked for
 # on the same day come one below the other. Fails where a part failed; the report is written nevertheless.
+# learning needs PROGUARD_LEARNING_ROWS, a JSON Lines file of labelled rows (docs/retraining.md, "Does it learn?").
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=.venv/bin/python
@@ -26,7 +27,19 @@ run() {
     [ "$status" -eq 0 ] || code=1
 }
 
-for part in "${@:-tests verl faults soak}"; do
+# Three seeds with each sampling; those of a seed share rows and base. A run of before in the folder is not made again.
+learning() {
+    local out=.cache/grpo-learning/$(date +%F) seed sampling
+    for seed in 0 1 2; do
+        for sampling in balanced image-scarce adaptive; do
+            .venv-engines/bin/python -m benchmarks.grpo_learning "$PROGUARD_LEARNING_ROWS" \
+                --seed "$seed" --sampling "$sampling" --out "$out" >/dev/null || return 1
+        done
+    done
+    .venv-engines/bin/python -m benchmarks.grpo_learning.report "$out" --plot "docs/reports/$(date +%F)-learning.svg"
+}
+
+for part in "${@:-tests verl faults soak learning}"; do
     for name in $part; do
         case $name in
         tests) run "Long tests" '^(tests/|FAILED|ERROR|=+ .* in )' $python -m pytest tests/unit tests/integration -m nightly ;;
@@ -40,8 +53,15 @@ for part in "${@:-tests verl faults soak}"; do
             run "50 faults, KIP-848" '^(faults=|seed=|[a-z_]+=[0-9]+ )' \
                 $python -m benchmarks.faults --faults 50 --seed 2 --brokers 3 --group-protocol consumer
             ;;
+        learning)
+            if [ -z "${PROGUARD_LEARNING_ROWS:-}" ]; then
+                printf '\n## Does GRPO learn?\n\nNot run: PROGUARD_LEARNING_ROWS names no rows.\n' >>"$report"
+            else
+                run "Does GRPO learn? Three seeds, three samplings" '^\|' learning
+            fi
+            ;;
         soak) run "An hour's soak" '^\|' $python -m benchmarks.stream memory --posts 0 --minutes 60 ;;
-        *) echo "there is no part $name: tests, verl, faults, soak" >&2; exit 2 ;;
+        *) echo "there is no part $name: tests, verl, faults, soak, learning" >&2; exit 2 ;;
         esac
     done
 done

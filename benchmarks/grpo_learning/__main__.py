@@ -31,7 +31,7 @@ SETTINGS: dict[str, Any] = {
     "micro_batch": 48,
     "max_answer": MAX_ANSWER,
     "max_prompt": 160,
-    "learning_rate": 2e-3,
+    "learning_rate": 3e-3,
     "kl": 0.0,
     "clip": 0.2,
     "entropy": 0.005,
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for everything that is made")
     parser.add_argument("--sampling", choices=get_args(Sampling), default="balanced", help="(default: %(default)s)")
     parser.add_argument("--rollouts", type=int, default=60, help="(default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=150, help="of the warm-up (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=200, help="of the warm-up (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="more where nothing else runs (default: %(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one of the GRPO settings")
     asked = parser.parse_args()
@@ -67,7 +67,7 @@ def main() -> None:
     settings = {**SETTINGS, **dict(each.split("=", 1) for each in asked.set)}
     result = _learn(folder, asked.sampling, asked.seed, asked.rollouts, settings)
     result["seconds"] = {"prepared": round(prepared - began), "learned": round(time.monotonic() - prepared)}
-    (folder / asked.sampling / "learned.json").write_text(json.dumps(result, indent=1))
+    (folder / asked.sampling / report.LEARNED).write_text(json.dumps(result, indent=1))
     print(report.table([result]))
     print(f"\npage: {folder / asked.sampling / 'run' / 'training.html'}")
 
@@ -80,8 +80,9 @@ def _prepare(data: Path, folder: Path, seed: int, steps: int) -> None:
     (folder / "pictures").mkdir(parents=True)
     made, words = rows.dataset(data, folder / "pictures", EACH, HELD_OUT, seed)
     write_trl(made, folder / "dataset")
+    words = rows.told(made, words)
     said = [warm_up.random_answer(sample, words, seed) for sample in made.train]
-    model.build([*rows.texts(made), *said, *rows.prompts(made)], folder / "base", seed)
+    model.build([*rows.texts(made), *said], folder / "base", seed)
     warm_up.warm_up(folder / "base", made.train, words, warm_up.Lesson(steps), seed)
     (folder / "prepared").touch()
 

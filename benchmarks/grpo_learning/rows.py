@@ -4,8 +4,9 @@ The words and labels are of published sets (`source` of each row says which); wh
 """
 
 import random
-from collections import defaultdict
-from collections.abc import Iterator
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,9 @@ SAFE_SHARE = 0.45
 
 TEMPLATES = Path(__file__).parent / "templates"
 _MOST_WORDS, _LEAST_WORDS = 16, 4
+_COMMON = 6
+_PIECE = re.compile(r" ?[^\W\d_]+|[^\w\s]+")
+_NO_WORD = "words"
 
 
 def small_policy() -> Policy:
@@ -111,10 +115,26 @@ def _composed(item: Item, modality: Modality, posts: dict[str, Iterator[Item]], 
 
 
 def texts(made: Dataset) -> list[str]:
-    """What the side to learn from says, for a tokenizer."""
-    return [sample.item.row.request for sample in made.train if sample.item.row.request]
+    """What the side to learn from says, for a tokenizer: system prompts, and posts without their rare words.
+
+    Rare words are left to pieces: half of a step's time would go into the places of a vocabulary of all of them.
+    """
+    common = {word for word, count in _counts(made).items() if count >= _COMMON}
+    found = sorted({sample.prompt().system for sample in made.train})
+    for sample in made.train:
+        pieces = _PIECE.findall(sample.item.row.request)
+        found.append("".join(piece for piece in pieces if piece.strip().casefold() in common))
+    return found
 
 
-def prompts(made: Dataset) -> list[str]:
-    """The system prompts, which are few."""
-    return sorted({sample.prompt().system for sample in made.train})
+def told(made: Dataset, words: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Of each row's words those that are common enough to be one token, for the reasoning of answers."""
+    counts = _counts(made)
+    common = {row: tuple(word for word in each if counts[word] >= _COMMON) for row, each in words.items()}
+    return {row: each or (_NO_WORD,) for row, each in common.items()}
+
+
+def _counts(made: Dataset) -> Counter[str]:
+    """How often the posts to learn from have a word."""
+    requests = (sample.item.row.request for sample in made.train)
+    return Counter(piece.strip().casefold() for request in requests for piece in _PIECE.findall(request))
