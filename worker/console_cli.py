@@ -39,6 +39,15 @@ def console(
 
 
 @app.command()
+def mine(context: typer.Context) -> None:
+    """Read the outcome topics into the store and keep its clusters, until SIGTERM. One process a store."""
+    settings = _settings(context)
+    import worker.commands.console as body
+
+    raise typer.Exit(body.mine(settings))
+
+
+@app.command()
 def migrate(context: typer.Context) -> None:
     """Make the store's tables, or bring those of an earlier release up to date."""
     settings = _settings(context)

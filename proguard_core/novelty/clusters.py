@@ -4,6 +4,7 @@ A risk's vector is its post's with the guard's name for it beside (`beside`), so
 not make another one of it. numpy for joining; `cluster` and `match` need scikit-learn (the extra `console`).
 """
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
 NONE = -1
+MOST_ALONE = 3000
 _SAMPLES = 15
 
 
@@ -84,8 +86,10 @@ def cluster(vectors: Floats, settings: ClusterSettings = DEFAULTS) -> Labels:
 
     HDBSCAN (Campello et al. 2013) over principal components, first for crowds that are a share of all, then for small
     ones among what is left; a crowd whose members point nowhere together is dissolved. Beyond `sample` vectors it sees
-    a random part, and the others join the centre that is close enough.
+    a random part, and the others join the centre that is close enough. Without scikit-learn: `neighbourhoods`.
     """
+    if importlib.util.find_spec("sklearn") is None:
+        return neighbourhoods(vectors, settings)
     from threadpoolctl import threadpool_limits
 
     labels = np.full(len(vectors), NONE, dtype=np.int64)
@@ -101,13 +105,34 @@ def cluster(vectors: Floats, settings: ClusterSettings = DEFAULTS) -> Labels:
     return labels
 
 
+def neighbourhoods(vectors: Floats, settings: ClusterSettings = DEFAULTS) -> Labels:
+    """The same on numpy alone, for the demo: at most MOST_ALONE vectors, the first ones; the others join a centre.
+
+    Again and again the vector with the most neighbours that are left (cosine >= join) and these are a crowd (Butina
+    1999, "Unsupervised data base clustering based on Daylight's fingerprint and Tanimoto similarity").
+    """
+    labels = np.full(len(vectors), NONE, dtype=np.int64)
+    seen = vectors[:MOST_ALONE]
+    near = seen @ seen.T >= settings.join
+    found = 0
+    while len(seen):
+        counts = near.sum(axis=1)
+        middle = int(counts.argmax())
+        if counts[middle] < settings.min_size:
+            break
+        crowd = np.flatnonzero(near[middle])
+        labels[crowd] = found
+        near[crowd, :] = False
+        near[:, crowd] = False
+        found += 1
+    return _joined(vectors, labels, settings.join)
+
+
 def match(old: Sequence[str | None], new: Labels, min_part: float = 0.2) -> Matching:
     """Which old cluster each new label goes on from: the assignment with the most members that stay (Hungarian method).
 
     old: of each risk the cluster that it was in; min_part: share of an old cluster that is a good part of it.
     """
-    from scipy.optimize import linear_sum_assignment
-
     names = sorted({each for each in old if each is not None})
     labels = sorted({int(each) for each in new if each != NONE})
     place = {name: at for at, name in enumerate(names)}
@@ -118,7 +143,7 @@ def match(old: Sequence[str | None], new: Labels, min_part: float = 0.2) -> Matc
             overlap[place[name], column_of[int(label)]] += 1
     sizes = _sizes(old, place)
     new_sizes = [int((new == label).sum()) for label in labels]
-    rows, columns = linear_sum_assignment(-overlap)
+    rows, columns = _assignment(overlap)
     ids: dict[int, str | None] = dict.fromkeys(labels)
     goes_on = {}
     for row, column in zip(rows, columns, strict=True):
@@ -137,6 +162,22 @@ def match(old: Sequence[str | None], new: Labels, min_part: float = 0.2) -> Matc
         elif parts:
             merges[name] = labels[max(parts, key=lambda column: int(overlap[row, column]))]
     return Matching(ids, splits, merges)
+
+
+def _assignment(overlap: Labels) -> tuple[Labels, Labels]:
+    """Rows and columns that belong together: the largest sum of overlaps; without SciPy the largest overlap first."""
+    if importlib.util.find_spec("scipy") is not None:
+        from scipy.optimize import linear_sum_assignment
+
+        rows, columns = linear_sum_assignment(-overlap)
+        return rows, columns
+    left = overlap.copy()
+    pairs: list[tuple[int, int]] = []
+    while left.size and left.max() > 0:
+        row, column = (int(each) for each in np.unravel_index(left.argmax(), left.shape))
+        pairs.append((row, column))
+        left[row, :] = left[:, column] = -1
+    return np.array([row for row, _ in pairs], np.int64), np.array([column for _, column in pairs], np.int64)
 
 
 def _sizes(old: Sequence[str | None], place: Mapping[str, int]) -> list[int]:

@@ -48,6 +48,6 @@ def test_words_that_few_authors_use_are_not_shown() -> None:
 
 
 def test_words_that_set_a_cluster_apart_come_first() -> None:
-    own = Counter({"tickets": 30, "the": 40, "bots": 10})
-    everything = own + Counter({"the": 900, "kidney": 50, "tickets": 2})
+    own = Counter({"tickets": 30, "people": 40, "bots": 10})
+    everything = own + Counter({"people": 900, "kidney": 50, "tickets": 2})
     assert distinguishing(own, everything) == ["tickets", "bots"]

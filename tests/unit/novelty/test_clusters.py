@@ -38,6 +38,16 @@ def test_more_than_the_sample_join_the_centres() -> None:
     assert (labels == NONE).mean() < 0.02
 
 
+def test_without_scikit_learn_crowds_are_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    vectors, truth = crowds([60, 30, 12])
+    stray = clusters.unit(np.random.default_rng(5).standard_normal((20, 64)).astype(np.float32))
+    labels = clusters.cluster(np.concatenate([vectors, stray]), SETTINGS)
+    assert set(labels[len(truth) :]) == {NONE}
+    assert [len(set(labels[: len(truth)][truth == each])) for each in range(3)] == [1, 1, 1]
+    assert clusters.match(["A"] * 60 + ["B"] * 30 + [None] * 32, labels).ids == {0: "A", 1: "B", 2: None}
+
+
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_too_few_are_no_crowd(count: int) -> None:
     vectors = clusters.unit(np.ones((count, 64), dtype=np.float32))

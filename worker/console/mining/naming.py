@@ -11,6 +11,14 @@ from worker.console.mining.embedding import Embedder
 
 WORDS = 6
 _WORD = re.compile(r"[^\W\d_]{3,}")
+# Words that say nothing of a subject; in a small store they would stand out by chance.
+_COMMON = frozenset(
+    "about after again all also and any are because been before being but can could did does doing down during each "
+    "every few for from get gets had has have having her here him his how into its just let lot many may more most much "
+    "must not now off once one only other our out over own same she should some such than that the their them then "
+    "there these they this those through too under until very want was way were what when where which while who whom "
+    "why will with would you your yours".split()
+)
 # A word that few authors use may be a name or an address: it is not shown.
 _AUTHORS = 3
 _PRIOR = 0.1
@@ -38,7 +46,8 @@ def words_of(texts: Iterable[tuple[str, str]]) -> Counter[str]:
     found: dict[str, set[str]] = {}
     for author, text in texts:
         for word in set(_WORD.findall(text.casefold())):
-            found.setdefault(word, set()).add(author)
+            if word not in _COMMON:
+                found.setdefault(word, set()).add(author)
     return Counter({word: len(authors) for word, authors in found.items() if len(authors) >= _AUTHORS})
 
 

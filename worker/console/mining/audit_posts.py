@@ -1,0 +1,77 @@
+"""Posts of the audit sample, fetched from the posts topic while they are there."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException
+from pydantic import ValidationError
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from schemas.post import Post
+from worker.console.mining.feed import GROUP
+from worker.console.store import Store, erasing
+from worker.console.store.models import QueueRow
+from worker.errors import WorkerError
+from worker.replay.ranges import Range, watermarks
+from worker.replay.reader import config_of, read
+from worker.settings import Settings
+
+EXPIRED, NO_POST = "its record has expired", "its record is no post"
+_AT_ONCE = 20
+
+
+class AuditPosts:
+    """One consumer for single records. clock: aware UTC times."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._clock = clock
+        self._consumer = Consumer(config_of(settings, f"{GROUP}-audit"))
+
+    def fetch(self) -> int:
+        """Fetch some of those that have no content yet; how many were looked for. Raises StoreError.
+
+        A broker that does not answer leaves them for another time.
+        """
+        with self._store.reading() as session:
+            asked = select(QueueRow).where(QueueRow.fetched_at.is_(None)).order_by(QueueRow.draw).limit(_AT_ONCE)
+            rows: Sequence[QueueRow] = session.scalars(asked).all()
+        found: dict[int, dict[str, Any]] = {}
+        for row in rows:
+            try:
+                found[row.id] = self._content(row)
+            except (KafkaException, WorkerError):
+                break
+        if found:
+            with self._store.writing() as session:
+                for row_id, content in found.items():
+                    self._put(session, row_id, content)
+        return len(found)
+
+    def close(self) -> None:
+        """Let go."""
+        self._consumer.close()
+
+    def _content(self, row: QueueRow) -> dict[str, Any]:
+        low, high = watermarks(self._consumer, row.source_topic, row.source_partition)
+        if not low <= row.source_offset < high:
+            return {"missing": EXPIRED}
+        place = Range(row.source_partition, row.source_offset, row.source_offset + 1)
+        message = next(read(self._consumer, row.source_topic, [place]), None)
+        if message is None:
+            return {"missing": EXPIRED}
+        try:
+            post = Post.model_validate_json(message.value() or b"")
+        except ValidationError:
+            return {"missing": NO_POST}
+        images = [image.model_dump(mode="json", exclude_none=True) for image in post.images]
+        return {"text": post.text, "response": post.response, "language": post.language, "images": images}
+
+    def _put(self, session: Session, row_id: int, content: dict[str, Any]) -> None:
+        """Unless the post was erased since: then its row is gone, or is on its way."""
+        row = session.get(QueueRow, row_id)
+        if row is None or row.label is not None or erasing.was_erased(session, row.post_id):
+            return
+        session.execute(update(QueueRow).where(QueueRow.id == row_id).values(fetched_at=self._clock(), **content))
