@@ -12,4 +12,4 @@ def decided_members(session: Session, cluster_id: str) -> list[str]:
     asked = select(ReviewRow.post_id, ReviewRow.decision).join(RiskRow, RiskRow.post_id == ReviewRow.post_id)
     asked = asked.where(RiskRow.cluster_id == cluster_id, ReviewRow.undoes.is_(None))
     asked = asked.where(ReviewRow.review_id.not_in(undone)).order_by(ReviewRow.reviewed_at, ReviewRow.review_id)
-    return list(dict(session.execute(asked).tuples().all()).values())
+    return list({row.post_id: str(row.decision) for row in session.execute(asked)}.values())

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 
 from proguard_core.novelty.significance import Bounds
 from worker.console.store import audit, erasing, reading, reviewing
+from worker.console.store.clusters_of import clusters_of
 from worker.console.store.erasing import Tombstone
 from worker.console.store.models import ClusterRow, ReviewRow
 from worker.console.store.reviewing import Decided, Plan, ReviewError
@@ -74,7 +75,7 @@ def members(
     with console.store.reading() as session:
         row = _known(reading.cluster(session, cluster_id), cluster_id)
         page = reading.members(session, cluster_id, offset, limit)
-    found = [_risk(each) for each in shown.shown_risks(page.rows, console.web.severe, row)]
+    found = [_risk(each) for each in shown.shown_risks(page.rows, console.web.severe, {row.id: row})]
     return models.RiskPage(total=page.total, offset=page.offset, risks=found)
 
 
@@ -143,7 +144,8 @@ def searched(
     """Risks by the words of their names and rationales."""
     with console.store.reading() as session:
         page = search(session, q, wanted, offset, limit).risks
-    found = [_risk(each) for each in shown.shown_risks(page.rows, console.web.severe)]
+        around = clusters_of(session, page.rows)
+    found = [_risk(each) for each in shown.shown_risks(page.rows, console.web.severe, around)]
     return models.RiskPage(total=page.total, offset=page.offset, risks=found)
 
 
@@ -153,7 +155,8 @@ def risk(console: Here, _: Viewer, post_id: Plain) -> models.RiskFacts:
     with console.store.reading() as session:
         row = reading.risk_of_post(session, post_id)
         gone = row is None and erasing.was_erased(session, post_id)
-    one = None if row is None else shown.shown_risk(row, console.web.severe)
+        around = clusters_of(session, [] if row is None else [row])
+    one = None if row is None else shown.shown_risk(row, console.web.severe, around.get(row.cluster_id or ""))
     if one is None:
         raise Refused(410 if gone else 404, "This post was erased" if gone else "There is no such risk here")
     return _risk(one)

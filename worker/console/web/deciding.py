@@ -1,16 +1,18 @@
 """Decisions as forms and the API give them: checked, taken, and said in words where they cannot be."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
 
 from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.orm import Session
 
 from schemas.common import Code
 from schemas.review import Decision
 from schemas.verdict import MAX_NAME_CHARACTERS
 from worker.console.store import reviewing
 from worker.console.store.audit import Label
-from worker.console.store.reviewing import Decided, Plan, Reviewed, ReviewError
+from worker.console.store.reviewing import ConflictError, Decided, Plan, Reviewed, ReviewError
 from worker.console.web.access import Person
 from worker.console.web.inputs import MAX_VERSION
 from worker.console.web.parts import Console
@@ -62,7 +64,7 @@ def checked(said: Decided) -> Decided:
 def decide(console: Console, cluster_id: str, said: Decided) -> Reviewed:
     """Take a decision, in one transaction. Raises ReviewError, ConflictError, StoreError."""
     two = console.settings.console.two_persons
-    with console.store.writing() as session:
+    with console.store.writing() as session, _kept(session):
         return reviewing.decide(session, cluster_id, said, console.clock(), two_persons=two)
 
 
@@ -76,14 +78,25 @@ def undo(console: Console, review_id: str, person: Person) -> str:
 def snooze(console: Console, cluster_id: str, days: int, person: Person) -> None:
     """Keep a cluster off the overview for days; 0 wakes it. Raises ReviewError, StoreError."""
     now = console.clock()
-    with console.store.writing() as session:
+    with console.store.writing() as session, _kept(session):
         reviewing.snooze(session, cluster_id, now + timedelta(days=days) if days else None, person.name, now)
 
 
 def plan(console: Console, cluster_id: str, planned: Plan, person: Person) -> None:
     """Set what is to be done about a cluster. Raises ReviewError, StoreError."""
-    with console.store.writing() as session:
+    with console.store.writing() as session, _kept(session):
         reviewing.plan(session, cluster_id, planned, person.name, console.clock())
+
+
+@contextmanager
+def _kept(session: Session) -> Iterator[None]:
+    """The cluster that a conflict tells of outlives its transaction, so that it can be shown."""
+    try:
+        yield
+    except ConflictError as error:
+        if error.now is not None:
+            session.expunge(error.now)
+        raise
 
 
 def plan_of(fields: Mapping[str, str]) -> Plan:

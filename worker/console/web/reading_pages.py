@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from proguard_core.novelty.significance import Bounds, share_of
 from worker.console.store import audit, erasing, reading, reviewing
+from worker.console.store.clusters_of import clusters_of
 from worker.console.store.models import ClusterRow, ClusterState, RiskRow
 from worker.console.store.post_reviews import decided_members
 from worker.console.store.search import search
@@ -76,11 +77,12 @@ def searched(request: Request, console: Here, _: Viewer, wanted: Risks, q: Words
     """Risks by the words of their names and rationales."""
     with console.store.reading() as session:
         found = search(session, q, wanted, offset)
+        around = clusters_of(session, found.risks.rows)
     context: dict[str, Any] = {
         "q": q,
         "wanted": wanted,
         "page": found.risks,
-        "risks": shown.shown_risks(found.risks.rows, console.web.severe),
+        "risks": shown.shown_risks(found.risks.rows, console.web.severe, around),
         "clusters": found.clusters,
         "size": PAGE,
         "name": shown.cluster_name,
@@ -126,8 +128,8 @@ def about(console: Console, session: Session, row: ClusterRow, offset: int = 0) 
         "name": shown.cluster_name(row),
         "withheld": withheld,
         "severe": severe,
-        "exemplars": shown.shown_risks(exemplars, severe, row),
-        "members": shown.shown_risks(members.rows, severe, row),
+        "exemplars": shown.shown_risks(exemplars, severe, {row.id: row}),
+        "members": shown.shown_risks(members.rows, severe, {row.id: row}),
         "page": members,
         "size": PAGE,
         "spread": None if withheld else spread,

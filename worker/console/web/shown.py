@@ -4,7 +4,7 @@ Every page, export and answer of the API takes posts and clusters through here.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -101,9 +101,9 @@ def shown_risk(row: RiskRow, severe: Sequence[str], cluster: ClusterRow | None =
     )
 
 
-def shown_risks(rows: Sequence[RiskRow], severe: Sequence[str], cluster: ClusterRow | None = None) -> list[ShownRisk]:
-    """Those that may be shown."""
-    found = (shown_risk(row, severe, cluster) for row in rows)
+def shown_risks(rows: Sequence[RiskRow], severe: Sequence[str], clusters: Mapping[str, ClusterRow]) -> list[ShownRisk]:
+    """Those that may be shown. clusters: those that the rows lie in, by id."""
+    found = (shown_risk(row, severe, clusters.get(row.cluster_id or "")) for row in rows)
     return [each for each in found if each is not None]
 
 
