@@ -146,7 +146,7 @@ $(BIN)/python:
 	@$(PYTHON) -m venv .venv || { echo "This Python cannot make environments (Debian: apt-get install python3-venv)." >&2; exit 1; }
 
 $(BASE_STAMP): requirements/base.lock pyproject.toml | $(BIN)/python
-	@echo "Installing into .venv (about 580 MB, once)" >&2
+	@echo "Installing into .venv (about 600 MB, once)" >&2
 	@$(PIP_INSTALL) $(FROM_LOCK) requirements/base.lock
 	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@

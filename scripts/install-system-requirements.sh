@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# What the tests need besides Python: Java 17 and Maven for a real Apache Kafka, Chromium for web pages, and Prometheus
-# with promtool. Nothing is done where they are there. Java, Maven and Chromium are installed with apt-get, as root or by
-# sudo without a password; Debian's Prometheus is only unpacked into .cache/prometheus, so that no service of it starts.
-# Without Java or Maven this fails and says what to install; without Prometheus or Chromium their tests are skipped, and
-# say so.
+# What the tests need besides Python: Java 17 and Maven for a real Apache Kafka, Chromium for web pages, PostgreSQL for
+# the risk store, and Prometheus with promtool. Nothing is done where they are there. All but the last are installed with
+# apt-get, as root or by sudo without a password; Debian's Prometheus is only unpacked into .cache/prometheus, so that no
+# service of it starts. Without Java or Maven this fails and says what to install; without the others their tests are
+# skipped, and say so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,6 +21,10 @@ missing() {
 
 has_chromium() {
     { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null 2>&1
+}
+
+has_postgres() {
+    compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null 2>&1
 }
 
 has_prometheus() {
@@ -59,6 +63,18 @@ if ! has_chromium && command -v apt-get >/dev/null 2>&1 && [ "${as_root[*]:-}" !
         apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core; } >&2 || true
 fi
 has_chromium || echo "No Chromium here: the tests of web pages are skipped." >&2
+
+if ! has_postgres && command -v apt-get >/dev/null 2>&1 && [ "${as_root[*]:-}" != "false" ]; then
+    echo "Installing PostgreSQL for the tests of the risk store" >&2
+    # Debian would start a server of its own; the tests start theirs.
+    { update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -qq -y --no-install-recommends postgresql-common &&
+        "${as_root[@]}" sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' \
+            /etc/postgresql-common/createcluster.conf &&
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -qq -y --no-install-recommends postgresql; } >&2 || true
+fi
+has_postgres || echo "No PostgreSQL here: the tests of the risk store on it are skipped." >&2
 
 packages=$(missing | tr '\n' ' ')
 [ -n "$packages" ] || exit 0

@@ -8,7 +8,7 @@ import orjson
 
 from proguard_core.dataset.items import Item
 from proguard_core.dataset.names import near_to_minors
-from proguard_core.dataset.reviews import decide
+from proguard_core.dataset.reviews import decide, standing
 from proguard_core.dataset.stream import MINORS_LEFT_OUT, Labelled, label_hits
 from proguard_core.dataset.writers import item_record
 from proguard_core.evaluation.rows import Problems
@@ -53,7 +53,9 @@ def newly_labelled(snapshot: Snapshot, policy: Policy, problems: Problems, *, pi
 def _labels(snapshot: Snapshot, policy: Policy, problems: Problems, pictures: bool) -> set[tuple[object, ...]]:
     people = {name_key(name): count for name, count in approvals(snapshot.reviews, policy).items()}
     found: set[tuple[object, ...]] = set()
-    for item in _read(label_hits(snapshot.hits, snapshot.reviews, {}, policy, problems), problems, pictures):
+    for item in _read(
+        label_hits(snapshot.hits, snapshot.reviews, members(snapshot.reviews), policy, problems), problems, pictures
+    ):
         row = item.row
         listed = policy.find(_name(item))
         name = name_key(listed.name) if listed is not None else _name(item)
@@ -63,7 +65,7 @@ def _labels(snapshot: Snapshot, policy: Policy, problems: Problems, pictures: bo
 
 def kept(snapshot: Snapshot, policy: Policy, novelty: Novelty, problems: Problems) -> Snapshot:
     """What a run keeps of a snapshot: posts that have a label, and their reviews. Nothing about minors (law 11)."""
-    items = label_hits(snapshot.hits, snapshot.reviews, {}, policy, problems).items
+    items = label_hits(snapshot.hits, snapshot.reviews, members(snapshot.reviews), policy, problems).items
     names = {name for item in items if item.row.ood_name for name in (item.row.ood_name, *item.synonyms)}
     near = near_to_minors(names, policy, novelty)
     ids = {
@@ -73,14 +75,24 @@ def kept(snapshot: Snapshot, policy: Policy, novelty: Novelty, problems: Problem
     }
     problems.counts[MINORS_LEFT_OUT] += len(items) - len(ids)
     hits = [hit for hit in snapshot.hits if hit.post_id in ids]
-    return replace(snapshot, hits=hits, reviews=[review for review in snapshot.reviews if review.post in ids])
+    reviews = [review for review in snapshot.reviews if review.post in ids or not ids.isdisjoint(review.posts)]
+    return replace(snapshot, hits=hits, reviews=reviews)
+
+
+def members(reviews: Iterable[Review]) -> dict[str, frozenset[str]]:
+    """Posts of each cluster that a review speaks of, as the reviewers saw it."""
+    found: dict[str, frozenset[str]] = {}
+    for review in standing(reviews):
+        if review.cluster is not None:
+            found[review.cluster] = found.get(review.cluster, frozenset()) | frozenset(review.posts)
+    return found
 
 
 def part(
     snapshot: Snapshot, policy: Policy, gate_share: float, problems: Problems, *, pictures: bool = False
 ) -> Parted:
     """Rows for the dataset and for the gate; why others are in neither is noted."""
-    labelled = label_hits(snapshot.hits, snapshot.reviews, {}, policy, problems)
+    labelled = label_hits(snapshot.hits, snapshot.reviews, members(snapshot.reviews), policy, problems)
     items = _read(labelled, problems, pictures)
     gate = [row for rows in _by_name(items).values() for row in _latest(rows, gate_share)]
     apart = {item.row.id for item in gate}

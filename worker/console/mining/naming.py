@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -12,13 +13,7 @@ from worker.console.mining.embedding import Embedder
 WORDS = 6
 _WORD = re.compile(r"[^\W\d_]{3,}")
 # Words that say nothing of a subject; in a small store they would stand out by chance.
-_COMMON = frozenset(
-    "about after again all also and any are because been before being but can could did does doing down during each "
-    "every few for from get gets had has have having her here him his how into its just let lot many may more most much "
-    "must not now off once one only other our out over own same she should some such than that the their them then "
-    "there these they this those through too under until very want was way were what when where which while who whom "
-    "why will with would you your yours".split()
-)
+_COMMON = frozenset((Path(__file__).parent / "common_words.txt").read_text(encoding="utf-8").split())
 # A word that few authors use may be a name or an address: it is not shown.
 _AUTHORS = 3
 _PRIOR = 0.1
