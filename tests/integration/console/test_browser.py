@@ -1,0 +1,147 @@
+"""The console in a real browser: by keyboard alone, without JavaScript, on a phone, and what axe finds.
+
+Screenshots go to build/screenshots; those of docs/images are copies of them.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from schemas.review import Decision
+from tests.support.browser import chromium
+from tests.support.console_server import served
+from worker.console.store import Store, reviewing
+from worker.console.store.reviewing import as_record
+
+SCREENSHOTS = Path(__file__).parents[3] / "build" / "screenshots"
+PAGES = (
+    *("/", "/clusters", "/clusters/R1", "/clusters/R5", "/search?q=parking", "/review", "/review/post", "/guards"),
+    *("/policy", "/audit", "/risk?id=made-up-3", "/clusters/R999"),
+)
+WIDTHS = (390, 820, 1280)
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Store]]:
+    with served(tmp_path_factory.mktemp("console")) as given:
+        yield given
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def logged_in(browser: Browser, address: str, width: int = 1280, **more: Any) -> tuple[Page, list[str]]:
+    """A page of a new browser context, and what it complains of."""
+    page = browser.new_context(viewport={"width": width, "height": 900}, **more).new_page()
+    page.set_default_timeout(60_000)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(address)
+    return page, complaints
+
+
+def base_of(address: str) -> str:
+    return address.partition("/login")[0]
+
+
+@pytest.mark.timeout(400)
+def test_from_the_overview_to_a_confirmed_category_and_back_by_keyboard_alone(
+    console: tuple[str, Store], browser: Browser
+) -> None:
+    address, store = console
+    page, complaints = logged_in(browser, address)
+    expect(page.get_by_role("heading", name="Emerging risks")).to_be_visible()
+    press = page.keyboard.press
+    press("j")
+    press("Enter")
+    expect(page.get_by_role("heading", name="Decide")).to_be_visible()
+    press("c")
+    page.keyboard.type("Fake payment stickers")
+    press("Enter")
+    expect(page.get_by_text("Your decision is recorded")).to_be_visible()
+    expect(page.locator(".state.confirmed")).to_be_visible()
+    (record,) = [as_record(row) for row in _latest(store) if row.reviewer == "local"]
+    assert (record.decision, record.name) == (Decision.CONFIRM, "Fake payment stickers")
+    press("u")
+    expect(page.get_by_text("(undone)")).to_be_visible()
+    expect(page.locator(".state.confirmed")).to_have_count(0)
+    assert sorted(row.undoes is None for row in _latest(store) if row.reviewer == "local") == [False, True]
+    assert complaints == []
+    page.context.close()
+
+
+def _latest(store: Store) -> list[Any]:
+    with store.reading() as session:
+        return reviewing.unpublished(session)
+
+
+@pytest.mark.timeout(400)
+def test_axe_finds_nothing_serious(console: tuple[str, Store], browser: Browser) -> None:
+    page, _ = logged_in(browser, console[0])
+    found = {}
+    for address in PAGES:
+        page.goto(base_of(console[0]) + address)
+        violations = Axe().run(page).response["violations"]
+        serious = [
+            (each["id"], each["nodes"][0]["html"][:200])
+            for each in violations
+            if each["impact"] in ("serious", "critical")
+        ]
+        if serious:
+            found[address] = serious
+    assert found == {}
+    page.context.close()
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_page_is_wider_than_the_screen(console: tuple[str, Store], browser: Browser, width: int) -> None:
+    page, complaints = logged_in(browser, console[0], width)
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    for address in PAGES:
+        page.goto(base_of(console[0]) + address)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), address
+        for wanted, name in (("/", "overview"), ("/clusters/R1", "cluster")):
+            if address == wanted:
+                page.screenshot(path=SCREENSHOTS / f"console-{name}-{width}.png")
+    assert [each for each in complaints if "404" not in each] == []
+    page.context.close()
+
+
+@pytest.mark.timeout(400)
+def test_reading_works_without_javascript(console: tuple[str, Store], browser: Browser) -> None:
+    page, _ = logged_in(browser, console[0], java_script_enabled=False)
+    page.get_by_role("link", name="Clusters", exact=True).click()
+    page.get_by_label("Words").fill("parking")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("link", name="Fake parking payment stickers").first.click()
+    expect(page.get_by_role("heading", name="Exemplars")).to_be_visible()
+    page.goto(base_of(console[0]) + "/clusters/R5")
+    hidden = page.locator("details.warned .post").first
+    expect(hidden).to_be_hidden()
+    page.locator("details.warned summary").first.click()
+    expect(hidden).to_be_visible()
+    page.context.close()
+
+
+@pytest.mark.timeout(400)
+def test_a_filter_changes_the_address_so_that_it_can_be_shared(console: tuple[str, Store], browser: Browser) -> None:
+    page, complaints = logged_in(browser, console[0])
+    page.goto(base_of(console[0]) + "/clusters")
+    page.get_by_label("Emerging only").check()
+    page.wait_for_url("**/clusters?*emerging=true*")
+    expect(page.get_by_role("link", name="Counterfeit charging cables")).to_have_count(0)
+    page.goto(page.url)
+    expect(page.get_by_label("Emerging only")).to_be_checked()
+    assert complaints == []
+    page.context.close()
