@@ -16,7 +16,8 @@ Labels = NDArray[np.int64]
 
 NONE = -1
 MOST_ALONE = 3000
-_SAMPLES = 15
+# Many neighbours keep large crowds whole, few find small ones early.
+_SAMPLES, _FEW_SAMPLES = 15, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +96,11 @@ def cluster(vectors: Floats, settings: ClusterSettings = DEFAULTS) -> Labels:
     labels = np.full(len(vectors), NONE, dtype=np.int64)
     found = 0
     with threadpool_limits(1):  # threads that wait for each other on a busy machine cost more than they bring
-        for share in (settings.min_share, 0.0):
+        for share, samples in ((settings.min_share, _SAMPLES), (0.0, _FEW_SAMPLES)):
             left = np.flatnonzero(labels == NONE)
             if len(left) < 2 * settings.min_size:
                 break
-            labels[left], count = _pass(vectors[left], share, settings, found)
+            labels[left], count = _pass(vectors[left], share, samples, settings, found)
             found += count
             labels = _joined(vectors, labels, settings.join)
     return labels
@@ -188,8 +189,8 @@ def _sizes(old: Sequence[str | None], place: Mapping[str, int]) -> list[int]:
     return sizes
 
 
-def _pass(vectors: Floats, share: float, settings: ClusterSettings, first: int) -> tuple[Labels, int]:
-    """Labels from `first` on, and how many."""
+def _pass(vectors: Floats, share: float, samples: int, settings: ClusterSettings, first: int) -> tuple[Labels, int]:
+    """Labels from `first` on, and how many. samples: neighbours that make a place dense."""
     from sklearn.cluster import HDBSCAN
     from sklearn.decomposition import PCA
 
@@ -204,7 +205,7 @@ def _pass(vectors: Floats, share: float, settings: ClusterSettings, first: int) 
     for alone in (False, True):
         if not count:
             method = HDBSCAN(
-                min_cluster_size=size, min_samples=min(_SAMPLES, size), allow_single_cluster=alone, copy=True
+                min_cluster_size=size, min_samples=min(samples, size), allow_single_cluster=alone, copy=True
             )
             found = method.fit_predict(reduced).astype(np.int64)
             labels, count = _coherent(vectors, seen, found, settings, first)
@@ -214,7 +215,12 @@ def _pass(vectors: Floats, share: float, settings: ClusterSettings, first: int) 
 def _coherent(
     vectors: Floats, seen: Labels, found: Labels, settings: ClusterSettings, first: int
 ) -> tuple[Labels, int]:
-    _, coherence = centres_of(vectors[seen], found)
+    centres, coherence = centres_of(vectors[seen], found)
+    if not len(centres):
+        return np.full(len(vectors), NONE, dtype=np.int64), 0
+    # A small crowd at the edge of a large one is let go, so that the next pass sees it by itself.
+    far = (found >= 0) & (np.einsum("ij,ij->i", vectors[seen], centres[np.maximum(found, 0)]) < settings.join)
+    found = np.where(far, NONE, found)
     kept = np.flatnonzero(coherence >= settings.coherence)
     renumbered = np.full(len(coherence) + 1, NONE, dtype=np.int64)  # the last place is NONE's own
     renumbered[kept] = np.arange(first, first + len(kept))

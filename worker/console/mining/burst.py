@@ -4,15 +4,17 @@ A burst is told by the same guard revision where it has judged long enough: a ne
 has not, the burst waits until the revision before it, which judged a part of the same time, sees it too.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from proguard_core.novelty.significance import Bounds, excess, rate_ratio
 
-WINDOW = timedelta(days=1)
-PAST = timedelta(days=14)
+_DAY = timedelta(days=1)
+WINDOWS = (_DAY, 3 * _DAY, 7 * _DAY)
+PAST = 14 * _DAY
+LOOKS_BACK = PAST + WINDOWS[-1]
 Exposure = Mapping[tuple[str, str], int]
 """Verdicts by hour (YYYY-MM-DDTHH) and revision."""
 
@@ -74,49 +76,65 @@ class Counts:
 
 
 def find(seen: Iterable[Seen], exposure: Exposure, now: datetime, settings: BurstSettings) -> Burst:
-    """Look at the last day. seen: risks of one cluster, at least those of WINDOW + PAST."""
-    window, past = _counted(seen, exposure, now)
-    authors, judged = window.total()
+    """Look at the last day, then at longer times: what begins slowly is seen later. The figures are those of the burst,
+    or of the day. seen: risks of one cluster, at least those of LOOKS_BACK.
+    """
+    kept = list(seen)
+    day = _look(kept, exposure, now, WINDOWS[0], settings)
+    if day.finding is Finding.BURST:
+        return day
+    for window in WINDOWS[1:]:
+        found = _look(kept, exposure, now, window, settings)
+        if found.finding is Finding.BURST:
+            return found
+    return day
+
+
+def _look(seen: Sequence[Seen], exposure: Exposure, now: datetime, window: timedelta, settings: BurstSettings) -> Burst:
+    lately, past = _counted(seen, exposure, now, window)
+    days, judged = lately.total()
     before, judged_before = past.total()
+    authors = len({each.author for each in seen if now - window < each.at <= now})
     if judged == 0 or judged_before < judged:
         return Burst(Finding.CALM, authors)
-    ratio = rate_ratio(authors, judged, before, judged_before)
-    p = excess(authors, judged, before, judged_before)
-    if authors < settings.authors or p > settings.p:
+    ratio = rate_ratio(days, judged, before, judged_before)
+    p = excess(days, judged, before, judged_before)
+    if authors < settings.authors or p > settings.p / len(WINDOWS):
         return Burst(Finding.CALM, authors, ratio, p)
-    main = max(window.verdicts, key=lambda revision: window.verdicts[revision])
-    said = _by_itself(main, window, past, settings)
-    if said is None and not any(_by_itself(each, window, past, settings) for each in window.verdicts if each != main):
+    main = max(lately.verdicts, key=lambda revision: lately.verdicts[revision])
+    said = _by_itself(main, lately, past, window, settings)
+    others = (each for each in lately.verdicts if each != main)
+    if said is None and not any(_by_itself(each, lately, past, window, settings) for each in others):
         return Burst(Finding.HELD, authors, ratio, p, main)
     return Burst(Finding.CALM if said is False else Finding.BURST, authors, ratio, p, main)
 
 
-def _by_itself(revision: str, window: Counts, past: Counts, settings: BurstSettings) -> bool | None:
+def _by_itself(revision: str, lately: Counts, past: Counts, window: timedelta, settings: BurstSettings) -> bool | None:
     """Whether one revision alone sees a burst in its part of the window; None where it has too little past."""
-    authors, judged = window.of(revision)
+    days, judged = lately.of(revision)
     before, judged_before = past.of(revision)
-    if not judged or judged_before < judged * (settings.hold / WINDOW):
+    if not judged or judged_before < judged * (settings.hold / window):
         return None
-    return excess(authors, judged, before, judged_before) <= settings.p
+    return excess(days, judged, before, judged_before) <= settings.p / len(WINDOWS)
 
 
-def _counted(seen: Iterable[Seen], exposure: Exposure, now: datetime) -> tuple[Counts, Counts]:
-    window, past = Counts(), Counts()
+def _counted(seen: Sequence[Seen], exposure: Exposure, now: datetime, window: timedelta) -> tuple[Counts, Counts]:
+    lately, past = Counts(), Counts()
     once: set[tuple[int, str, str]] = set()
     for each in seen:
-        back = int((now - each.at) / WINDOW)
-        if each.at > now or now - each.at >= PAST + WINDOW or (back, each.author, each.revision) in once:
+        back = int((now - each.at) / _DAY)
+        if each.at > now or now - each.at >= PAST + window or (back, each.author, each.revision) in once:
             continue
         once.add((back, each.author, each.revision))
-        counts = (window if back == 0 else past).authors
+        counts = (lately if now - each.at < window else past).authors
         counts[each.revision] = counts.get(each.revision, 0) + 1
-    begins, ends = (now - WINDOW).strftime("%Y-%m-%dT%H"), now.strftime("%Y-%m-%dT%H")
-    first = (now - WINDOW - PAST).strftime("%Y-%m-%dT%H")
+    begins, ends = (now - window).strftime("%Y-%m-%dT%H"), now.strftime("%Y-%m-%dT%H")
+    first = (now - window - PAST).strftime("%Y-%m-%dT%H")
     for (hour, revision), verdicts in exposure.items():
         if first < hour <= ends:
-            into = (window if hour > begins else past).verdicts
+            into = (lately if hour > begins else past).verdicts
             into[revision] = into.get(revision, 0) + verdicts
-    return window, past
+    return lately, past
 
 
 def growth(seen: Iterable[Seen], exposure: Exposure, now: datetime) -> Bounds | None:

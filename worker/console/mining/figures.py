@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from worker.console.mining import burst
-from worker.console.mining.burst import PAST, WINDOW, BurstSettings, Exposure, Finding, Seen
+from worker.console.mining.burst import LOOKS_BACK, BurstSettings, Exposure, Finding, Seen
 from worker.console.settings import ConsoleSettings
 from worker.console.store.models import (
     Change,
@@ -23,8 +23,7 @@ from worker.console.store.models import (
 )
 
 _UNSTATED = "unstated"
-# A past that bursts are told from; and the two weeks of growth.
-_LOOKS_BACK = PAST + WINDOW
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ def watched(session: Session) -> list[str]:
 
 def exposure_of(session: Session, now: datetime) -> Exposure:
     """Verdicts by hour and revision, as far back as figures look."""
-    first = (now - _LOOKS_BACK).strftime("%Y-%m-%dT%H")
+    first = (now - LOOKS_BACK).strftime("%Y-%m-%dT%H")
     asked = select(VerdictCountRow.hour, VerdictCountRow.revision, func.sum(VerdictCountRow.verdicts))
     asked = asked.where(VerdictCountRow.hour >= first).group_by(VerdictCountRow.hour, VerdictCountRow.revision)
     return {(hour, revision): int(verdicts) for hour, revision, verdicts in session.execute(asked)}
@@ -106,7 +105,7 @@ def _count(session: Session, row: ClusterRow, now: datetime) -> bool:
         session.execute(delete(ClusterDayRow).where(ClusterDayRow.cluster_id == row.id))
         return False
     row.first_seen, row.last_seen = begins, ends
-    lately = select(func.count()).where(mine, RiskRow.observed_at > now - WINDOW)
+    lately = select(func.count()).where(mine, RiskRow.observed_at > now - _DAY)
     row.last_day = session.scalar(lately) or 0
     row.modalities, row.languages = _spread(session, mine, RiskRow.modality), _spread(session, mine, RiskRow.language)
     return True
@@ -143,7 +142,7 @@ def _day(session: Session) -> Any:
 def _seen(session: Session, cluster_id: str, now: datetime) -> Sequence[Seen]:
     author = func.coalesce(RiskRow.author_id, RiskRow.post_id)
     asked = select(RiskRow.observed_at, author, RiskRow.revision).where(RiskRow.cluster_id == cluster_id)
-    rows = session.execute(asked.where(RiskRow.observed_at > now - _LOOKS_BACK))
+    rows = session.execute(asked.where(RiskRow.observed_at > now - LOOKS_BACK))
     return [Seen(at, str(who), revision) for at, who, revision in rows]
 
 
