@@ -72,6 +72,8 @@ lock: $(DEV_STAMP) ## Resolve the newest allowed releases into requirements/*.lo
 		pyproject.toml requirements/build.in -o requirements/base.lock
 	@$(COMPILE) --upgrade --universal --override requirements/base-overrides.txt -c requirements/base.lock \
 		--group dev --extra console pyproject.toml requirements/build.in -o requirements/dev.lock
+	@$(COMPILE) --upgrade --universal --override requirements/base-overrides.txt -c requirements/base.lock \
+		--extra console pyproject.toml requirements/build.in -o requirements/console.lock
 	@$(COMPILE) --upgrade --python-platform x86_64-manylinux_2_28 --override requirements/engines-overrides.txt \
 		--group dev pyproject.toml requirements/build.in requirements/engines.in -o requirements/engines.lock
 	@for peer in $(PEERS); do $(COMPILE) --upgrade requirements/bench-$$peer.in -o requirements/bench-$$peer.lock; done

@@ -15,10 +15,10 @@ echo "== docker-compose.yml against the Compose specification"
 
 echo "== Kubernetes: base and overlays against the API's schemas"
 # Each file of the base as it is: this works without kubectl.
-find deploy/kustomize/base deploy/kustomize/components/retraining \
+find deploy/kustomize/base deploy/kustomize/components/retraining deploy/kustomize/components/console \
     deploy/kustomize/components/retraining-ray deploy/kustomize/components/retraining-gpu/storage.yaml -name '*.yaml' ! -name kustomization.yaml ! -name rayjob.yaml -print0 |
     xargs -0 "$bin/kubernetes-validate" --strict --quiet
-echo "ok: deploy/kustomize/base, components/retraining, retraining-gpu and retraining-ray (but for its RayJob), file by file"
+echo "ok: deploy/kustomize/base, components/console, retraining, retraining-gpu and retraining-ray (but for its RayJob), file by file"
 if [ -n "$(tool kubectl)" ]; then
     for overlay in deploy/kustomize/overlays/*/; do
         kubectl kustomize "$overlay" >"$work/overlay.yaml"
@@ -32,6 +32,10 @@ if [ -n "$(tool kubectl)" ]; then
     kubectl kustomize "$work/kustomize/overlays/loop" >"$work/overlay.yaml"
     "$bin/kubernetes-validate" --strict --quiet --no-warn "$work/overlay.yaml"
     echo "ok: components/retraining on the base, $(grep -c '^kind:' "$work/overlay.yaml") objects"
+    printf 'resources: [../../base]\ncomponents: [../../components/console]\n' >"$work/kustomize/overlays/loop/kustomization.yaml"
+    kubectl kustomize "$work/kustomize/overlays/loop" >"$work/overlay.yaml"
+    "$bin/kubernetes-validate" --strict --quiet --no-warn "$work/overlay.yaml"
+    echo "ok: components/console on the base, $(grep -c '^kind:' "$work/overlay.yaml") objects"
     # For a chat model: on one GPU and on many.
     for components in '../../components/retraining, ../../components/retraining-gpu' ../../components/retraining-ray; do
         printf 'resources: [../../base]\ncomponents: [../../components/gpu, %s]\n' "$components" \

@@ -7,9 +7,11 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /build
 RUN ["python", "-m", "venv", "/opt/proguard"]
-COPY requirements/base.lock ./
+# base, or console: what PostgreSQL and clustering need beside it.
+ARG LOCK=base
+COPY requirements/${LOCK}.lock ./locked.txt
 # Every package by version and hash; nothing is resolved here.
-RUN ["/opt/proguard/bin/pip", "install", "--no-cache-dir", "--no-deps", "--require-hashes", "-r", "base.lock"]
+RUN ["/opt/proguard/bin/pip", "install", "--no-cache-dir", "--no-deps", "--require-hashes", "-r", "locked.txt"]
 COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
 COPY schemas schemas
 COPY proguard_core proguard_core

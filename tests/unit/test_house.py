@@ -198,7 +198,7 @@ def test_no_committed_file_is_huge() -> None:
     assert not {name: size for name, size in sizes.items() if size > MAX_FILE_BYTES}
 
 
-@pytest.mark.parametrize("lock", ["base", "dev", "engines", "gpu"])
+@pytest.mark.parametrize("lock", ["base", "console", "dev", "engines", "gpu"])
 def test_locks_pin_and_hash_everything(lock: str) -> None:
     text = (ROOT / "requirements" / f"{lock}.lock").read_text().replace("\\\n", " ")
     entries = [line for line in text.splitlines() if line and not line.startswith("#")]
@@ -206,14 +206,14 @@ def test_locks_pin_and_hash_everything(lock: str) -> None:
     assert not [entry for entry in entries if not re.match(r"[a-z0-9.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", entry)]
 
 
-@pytest.mark.parametrize("lock", ["base", "dev", "engines", "gpu"])
+@pytest.mark.parametrize("lock", ["base", "console", "dev", "engines", "gpu"])
 def test_locks_install_one_headless_opencv(lock: str) -> None:
     text = (ROOT / "requirements" / f"{lock}.lock").read_text()
     opencv = [line for line in text.splitlines() if line.startswith("opencv") and "'never'" not in line]
     assert [line.split("==")[0] for line in opencv] == ["opencv-python-headless"]
 
 
-@pytest.mark.parametrize("lock", ["base", "dev"])
+@pytest.mark.parametrize("lock", ["base", "console", "dev"])
 def test_the_base_has_no_torch(lock: str) -> None:
     text = (ROOT / "requirements" / f"{lock}.lock").read_text()
     assert not re.findall(r"^(?:torch|vllm|transformers|nvidia)\S*==", text, flags=re.MULTILINE)

@@ -1,11 +1,13 @@
 """schemathesis asks the API whatever its description allows, and some that it does not: no answer is a 5xx."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
@@ -21,7 +23,7 @@ TOKEN = "a-token-of-this-test"
 HEADERS = {"authorization": f"Bearer {TOKEN}", "host": "127.0.0.1"}
 CHECKS = [not_a_server_error, response_schema_conformance, content_type_conformance]
 OPERATIONS = 19
-EXAMPLES = 15
+EXAMPLES = 10
 
 
 @pytest.mark.timeout(600)
@@ -34,8 +36,9 @@ def test_no_answer_is_a_server_error(tmp_path: Path) -> None:
     asked = 0
     for found in described.get_all_operations():
         operation: Any = found.ok()  # type: ignore[union-attr]  # an error has none, and raises
-        for mode in GenerationMode:
-            _ask(operation, mode)
+        _ask(operation, GenerationMode.POSITIVE)
+        with suppress(Unsatisfiable):  # an operation without parameters cannot be asked wrongly
+            _ask(operation, GenerationMode.NEGATIVE)
         asked += 1
     assert asked == OPERATIONS
     store.close()
