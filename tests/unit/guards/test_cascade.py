@@ -55,7 +55,7 @@ async def test_pictures_and_responses_never_stop_at_the_first() -> None:
 
 async def test_text_with_emoji_or_strange_signs_never_stops_at_the_first() -> None:
     strange = ["you are a 🐍", "ｙｏｕ and me", "l'été est beau", "c'est la vie et je ne sais pas"]
-    guard, first, second = made(responses=True)
+    guard, first, _second = made(responses=True)
     asked = [*(GuardRequest(text) for text in strange), GuardRequest("a", "b 🙂"), GuardRequest("plain — “words” €5")]
     await guard.judge(asked)
     passed = [request.text for request in first.asked]
