@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -22,7 +24,7 @@ from tests.unit.dataset.builders import BEGAN, hit
 from worker.local import emerging
 
 CATEGORY = emerging.category()
-PATIENCE_S = 90.0
+PATIENCE_S = 900.0
 
 
 @dataclass
@@ -69,6 +71,7 @@ class Rounds:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     def run(self, *arguments: str, code: int = 0, before: Sequence[str] = (), **variables: str) -> dict[str, Any]:
@@ -98,15 +101,16 @@ class Rounds:
 
 
 def ended(process: subprocess.Popen[str], code: int = 0) -> dict[str, Any]:
-    """Wait for it; the last line that it said, or its errors under `said`."""
+    """Wait for it; the last line that it said, and what came to stderr as `errors`; as `said` too where it failed."""
     try:
         out, errors = process.communicate(timeout=PATIENCE_S)
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with what it started
     assert process.returncode == code, errors
     assert "Traceback" not in errors, errors
     last: dict[str, Any] = json.loads(out.splitlines()[-1]) if code == 0 else {}
-    return {"said": errors, **last}
+    return {"said": errors, **last, "errors": errors}
 
 
 def novel_hits(count: int, seed: int = 1, authors: int | None = None) -> list[RetrainingHit]:
