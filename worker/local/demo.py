@@ -21,6 +21,7 @@ from worker.commands.send import Uploader, s3_client
 from worker.errors import WorkerError
 from worker.local.broker import LocalBroker, default_partitions
 from worker.local.child import Child
+from worker.local.console import open_console
 from worker.local.objects import LocalObjects, make_bucket
 from worker.local.outcomes import OutcomeReader
 from worker.local.pictures import make_pictures
@@ -145,6 +146,8 @@ def _play(stage: Stage, stack: ExitStack, screen: Screen, keep: bool, deadline_s
         _create_topics(stage)
     stage.worker = stack.enter_context(Child(_proguard("moderate"), stage.log, stage.environment))
     screen.say(_where(stage))
+    if keep:
+        screen.say(f"Console: {open_console(stack, stage.environment, stage.folder)}")
     settings = _settings(stage)
     samples = _samples(stage, settings)
     reader = OutcomeReader(settings)
@@ -278,7 +281,7 @@ def _sum_up(stage: Stage, screen: Screen, complete: bool, deadline_s: float) -> 
 
 _NEXT = (
     "The records are on moderation.verdicts, moderation.risks, moderation.retraining and moderation.dead-letters.",
-    "Next: `proguard demo --keep` and `proguard send FILE.jsonl` from another terminal;",
+    "Next: `proguard demo --keep`, with the console beside it, and `proguard send FILE.jsonl` from another terminal;",
     "      `proguard judge FILE.jsonl` without Kafka; your own Kafka and S3: README.md.",
 )
 

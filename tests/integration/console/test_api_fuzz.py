@@ -22,7 +22,7 @@ from worker.console.web.parts import Console
 TOKEN = "a-token-of-this-test"
 HEADERS = {"authorization": f"Bearer {TOKEN}", "host": "127.0.0.1"}
 CHECKS = [not_a_server_error, response_schema_conformance, content_type_conformance]
-OPERATIONS = 19
+OPERATIONS = 17
 EXAMPLES = 10
 
 

@@ -80,10 +80,12 @@ class _Server(uvicorn.Server):
 
 
 def address(console: Console, port: int) -> str:
-    """Where the console is, with the token where people log in with one."""
+    """Where the console is, with the token where it was made at this start: one of the settings is in no log."""
     web = console.web
     host = f"[{web.host}]" if ":" in web.host else web.host
     base = web.public_url or f"http://{host}:{port}"
     if not console.access.is_local:
         return f"The console is at {base}"
+    if web.token_secret is not None:
+        return f"The console is at {base}/login and asks for console.token_secret"
     return f"The console is at {base}/login?token={console.access.token}"

@@ -1,0 +1,64 @@
+"""Small parts of the console's pages: plots, shares, limits, cells, roles."""
+
+import pytest
+
+from worker.console.web import charts
+from worker.console.web.exports import cell
+from worker.console.web.limits import RateLimit
+from worker.console.web.rates import share_with_interval
+from worker.console.web.render import query, short
+from worker.console.web.settings import WebSettings
+
+
+def test_wilson_as_scipy_gives_it() -> None:
+    # scipy.stats.binomtest(k, n).proportion_ci(method="wilson")
+    for hits, of, low, high in ((0, 10, 0.0, 0.27753279), (3, 10, 0.10779127, 0.60322186), (10, 10, 0.72246721, 1.0)):
+        found = share_with_interval(hits, of)
+        assert (found.low, found.high) == pytest.approx((low, high), abs=1e-6)
+    assert share_with_interval(0, 0).high == 1.0
+
+
+def test_a_plot_stays_within_its_box_and_folds_what_is_too_much() -> None:
+    line = charts.spark([0, 5, 10], "said")
+    assert line.points.startswith("4.0,32.0")
+    assert line.last == (156.0, 4.0)
+    assert charts.spark([], "nothing").points == ""
+    plot = charts.stacked(["2026-11-01", "2026-11-02"], {f"r{at}": [at, 1] for at in range(12)})
+    assert len(plot.names) == charts.SERIES
+    assert plot.names[-1] == "others"
+    assert all(bar.y >= 0 and bar.y + bar.height <= plot.height for bar in plot.bars)
+    assert plot.highest == sum(range(12))
+
+
+def test_a_limit_forgets_after_a_minute() -> None:
+    now = [0.0]
+    limit = RateLimit(2, lambda: now[0])
+    assert [limit.take("a"), limit.take("a"), limit.take("a"), limit.take("b")] == [True, True, False, True]
+    now[0] = 61
+    assert limit.take("a")
+
+
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\t=1", "\r=1", "  =1", "＝1", "|a", "%1"])
+def test_a_cell_is_no_formula(text: str) -> None:
+    assert cell(text) == f"'{text}"
+    assert cell({"a": "=1"}) == '{"a": "=1"}'
+
+
+def test_addresses_and_lines_are_short_and_quoted() -> None:
+    assert query(q="a b&c", offset=0, x=None, y="") == "?q=a+b%26c"
+    assert short("a\n b" * 100, 5) == "a ba…"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"host": "0.0.0.0"}, "needs user_header, or a token_secret"),
+        ({"user_header": "X-User"}, "trusted_proxies"),
+        ({"user_header": "X-User", "trusted_proxies": ["nowhere"]}, "trusted_proxies"),
+        ({"public_url": "console.example"}, "must begin with http"),
+        ({"token_secret": "short"}, "16 characters"),
+    ],
+)
+def test_settings_that_would_let_everybody_in_are_refused(given: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        WebSettings.model_validate(given)
