@@ -95,7 +95,7 @@ def run(store: Store, settings: ConsoleSettings, encoder: Encoder, month: Sequen
         miner.refresh()
         told.events += _changes(store, states, clock.now)
     with store.reading() as session:
-        told.clusters = dict(session.execute(select(RiskRow.risk_id, RiskRow.cluster_id)).tuples().all())
+        told.clusters = {str(key): place for key, place in session.execute(select(RiskRow.risk_id, RiskRow.cluster_id))}
     return told
 
 

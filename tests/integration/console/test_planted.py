@@ -1,4 +1,4 @@
-"""A month with planted truth, at full size (benchmarks/mining.py): found, named once, flagged in time, ids that stay."""
+"""A month with planted truth, at full size (benchmarks/mining.py): found, flagged in time, with ids that stay."""
 
 import pytest
 

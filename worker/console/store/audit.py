@@ -125,7 +125,7 @@ def prevalence(session: Session, since: datetime, until: datetime) -> Prevalence
 def _figure(session: Session, stratum: str, total: int, since: datetime, until: datetime) -> StratumFigure:
     asked = select(QueueRow.label, func.count()).where(QueueRow.stratum == Stratum(stratum))
     asked = asked.where(QueueRow.judged_at >= since, QueueRow.judged_at < until).group_by(QueueRow.label)
-    counts = dict(session.execute(asked).tuples().all())
+    counts = {said: int(number) for said, number in session.execute(asked)}
     unsafe, safe = counts.get(Label.UNSAFE.value, 0), counts.get(Label.SAFE.value, 0)
     return StratumFigure(total, unsafe + safe, unsafe, share_of(unsafe, unsafe + safe))
 
