@@ -1,4 +1,4 @@
-"""The checkpoint: Qwen2.5-VL's architecture, three layers of 128, a vocabulary of these rows' own words."""
+"""The checkpoint: Qwen2.5-VL's architecture, two layers of 128, a vocabulary of these rows' own words."""
 
 import json
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from typing import Any
 from tests.support.tiny_vlm.tokenizer import END_OF_TEXT, END_OF_TURN, make_tokenizer, save_tokenizer
 
 HIDDEN = 128
-LAYERS = 3
+LAYERS = 2
 _TEXT = {
     "model_type": "qwen2_5_vl_text",
     "hidden_size": HIDDEN,

@@ -28,7 +28,7 @@ Points = Sequence[tuple[float, float]]
 
 def table(results: Sequence[Run]) -> str:
     """earned: r_request + r_category of greedy answers to held-out rows, with its 95 % interval."""
-    return "\n".join([_HEAD, *(_row(result, modality.value) for result in results for modality in Modality)])
+    return "\n".join([_HEAD, *(_row(result, modality) for result in results for modality in result["before"])])
 
 
 def _row(result: Run, modality: str) -> str:

@@ -6,7 +6,7 @@ The words and labels are of published sets (`source` of each row says which); wh
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +34,6 @@ TEMPLATES = Path(__file__).parent / "templates"
 _MOST_WORDS, _LEAST_WORDS = 16, 4
 _COMMON = 6
 _PIECE = re.compile(r" ?[^\W\d_]+|[^\w\s]+")
-_NO_WORD = "words"
 
 
 def small_policy() -> Policy:
@@ -52,9 +51,9 @@ def small_policy() -> Policy:
 
 
 def dataset(
-    data: Path, pictures: Path, each: int, held_out: float, seed: int
-) -> tuple[Dataset, dict[str, tuple[str, ...]]]:
-    """The project's own dataset of `each` rows a modality, and the words of each row's post, by its id.
+    data: Path, pictures: Path, modalities: Sequence[Modality], each: int, held_out: float, seed: int
+) -> Dataset:
+    """The project's own dataset of `each` rows a modality.
 
     data: a file of labelled rows. pictures: a folder to fill.
 
@@ -67,9 +66,8 @@ def dataset(
         masks=MaskSettings(masked=0.0, permuted=0.0),
         variants=VariantSettings(masks=0, orders=1),
     )
-    words: dict[str, tuple[str, ...]] = {}
-    items = [item for modality in Modality for item in _items(modality, posts, pictures, each, words)]
-    return build(items, small_policy(), bank.load(), settings, templates=TEMPLATES), words
+    items = [item for modality in modalities for item in _items(modality, posts, pictures, each)]
+    return build(items, small_policy(), bank.load(), settings, templates=TEMPLATES)
 
 
 def _posts(data: Path, seed: int) -> dict[str, Iterator[Item]]:
@@ -89,16 +87,13 @@ def _posts(data: Path, seed: int) -> dict[str, Iterator[Item]]:
     return {stratum: iter(chance.sample(items, len(items))) for stratum, items in sorted(found.items())}
 
 
-def _items(
-    modality: Modality, posts: dict[str, Iterator[Item]], pictures: Path, each: int, words: dict[str, tuple[str, ...]]
-) -> Iterator[Item]:
+def _items(modality: Modality, posts: dict[str, Iterator[Item]], pictures: Path, each: int) -> Iterator[Item]:
     safe = round(each * SAFE_SHARE)
     strata = {f"safe {source}": safe // len(SOURCES["safe"]) for source in SOURCES["safe"]}
     strata |= dict.fromkeys(CODES, (each - safe) // len(CODES))
     for stratum, count in strata.items():
         for _ in range(count):
             item = next(posts[stratum])
-            words[item.row.id] = words_shown(item.row.request)
             yield _composed(item, modality, posts, pictures)
 
 
@@ -125,13 +120,6 @@ def texts(made: Dataset) -> list[str]:
         pieces = _PIECE.findall(sample.item.row.request)
         found.append("".join(piece for piece in pieces if piece.strip().casefold() in common))
     return found
-
-
-def told(made: Dataset, words: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """Of each row's words those that are common enough to be one token, for the reasoning of answers."""
-    counts = _counts(made)
-    common = {row: tuple(word for word in each if counts[word] >= _COMMON) for row, each in words.items()}
-    return {row: each or (_NO_WORD,) for row, each in common.items()}
 
 
 def _counts(made: Dataset) -> Counter[str]:

@@ -1,13 +1,14 @@
 """The form of answers, and nothing of what is right: labels and categories are drawn at random.
 
-The reasoning is one word of the post or the picture, and the post itself is learned as text, so that the model reads;
-which words are harmful nobody tells it.
+The reasoning is always the same word: answers learn from labels alone then. The post is learned a little as text, so
+that the model reads; which words are harmful nobody tells it. Where the conversation has no answer, Response is safe:
+that an empty turn is safe is a rule of the form, and no figure of the benchmark counts it.
 """
 
 import logging
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,32 +22,35 @@ from tests.support.tiny_vlm.tokenizer import END_OF_TURN
 
 log = logging.getLogger(__name__)
 
-Words = Mapping[str, Sequence[str]]
+THOUGHT = "Read."
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
     """Steps of `rows` rows each, all of one modality. post: weight of the post's own words beside the answer's."""
 
-    steps: int = 200
+    steps: int = 150
     rows: int = 32
-    post: float = 0.3
+    post: float = 0.1
     learning_rate: float = 3e-3
     warm_up: int = 20
 
 
-def random_answer(sample: Sample, words: Words, seed: object) -> str:
-    """An answer in the form of the contract that tells nothing of the row's labels. words: of each row, by its id."""
+AGAIN = Lesson(steps=60, learning_rate=1e-3, warm_up=5)
+"""For a model that does not have the form yet."""
+
+
+def random_answer(sample: Sample, seed: object) -> str:
+    """An answer in the form of the contract that tells nothing of the row's labels."""
     chance = random.Random(f"answer {seed} {sample.item.row.id}")
     kind = sample.truth.kind
     request = chance.choice(("safe", "unsafe"))
-    response = None if kind is PromptKind.IMAGE else chance.choice(("safe", "unsafe"))
-    is_safe = "unsafe" not in (request, response)
-    category = NO_CATEGORY_WORD if is_safe else chance.choice(sample.truth.listed)
-    return answer(chance.choice(words[sample.item.row.id]), category, request, response)
+    response = None if kind is PromptKind.IMAGE else "safe"
+    category = NO_CATEGORY_WORD if request == "safe" else chance.choice(sample.truth.listed)
+    return answer(THOUGHT, category, request, response)
 
 
-def warm_up(base: Path, samples: Sequence[Sample], words: Words, lesson: Lesson, seed: int) -> None:
+def warm_up(base: Path, samples: Sequence[Sample], lesson: Lesson, seed: int) -> None:
     """Teach the checkpoint in place; all its weights learn."""
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -63,7 +67,7 @@ def warm_up(base: Path, samples: Sequence[Sample], words: Words, lesson: Lesson,
     began = time.monotonic()
     for step in range(lesson.steps):
         drawn = chance.choices(of[present[step % len(present)]], k=lesson.rows)
-        inputs = _inputs([(each, random_answer(each, words, (seed, step))) for each in drawn], processor)
+        inputs = _inputs([(each, random_answer(each, (seed, step))) for each in drawn], processor)
         loss = _loss(model, inputs, lesson.post)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -33,6 +33,10 @@ def truths(safe: int, **unsafe: int) -> list[Truth]:
     return found
 
 
+def _named(row: str) -> SimpleNamespace:
+    return SimpleNamespace(row=SimpleNamespace(id=row))
+
+
 def test_prompts_name_every_listed_code_and_little_else() -> None:
     prompts = Prompts(POLICY, rows.TEMPLATES)
     assert prompts.system(PromptKind.TEXT).split() == list(CODES)
@@ -43,10 +47,7 @@ def test_prompts_name_every_listed_code_and_little_else() -> None:
 def test_the_form_is_taught_and_the_labels_are_not(kind: PromptKind) -> None:
     listed = tuple(POLICY.categories) if kind is PromptKind.TEXT_IMAGE else CODES
     truth = SimpleNamespace(kind=kind, listed=listed)
-    made = [
-        random_answer(SimpleNamespace(truth=truth, item=SimpleNamespace(row=SimpleNamespace(id=f"{at}"))), words, 0)  # type: ignore[arg-type]
-        for at, words in ((at, {f"{at}": ("bread",)}) for at in range(400))
-    ]
+    made = [random_answer(SimpleNamespace(truth=truth, item=_named(f"{at}")), 0) for at in range(400)]  # type: ignore[arg-type]
     read = [read_exactly(text, kind) for text in made]
     assert all(each is not None and each.consistent for each in read)
     unsafe = sum(each is not None and each.request is Outcome.UNSAFE for each in read)
