@@ -67,7 +67,8 @@ def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
 
 def plot(results: Sequence[Run]) -> str:
     """A panel a modality, a line a run, coloured by sampling."""
-    panels = [_panel(results, modality.value, at) for at, modality in enumerate(Modality)]
+    present = [m.value for m in Modality if any(result["curves"].get(m.value) for result in results)]
+    panels = [_panel(results, modality, at) for at, modality in enumerate(present)]
     used = [name for name in _COLOURS if any(result["sampling"] == name for result in results)]
     key = "".join(
         f'<text x="{_MARGIN + 120 * at}" y="{_HEIGHT + 16}" fill="{_COLOURS[name]}">{name}</text>'

@@ -104,4 +104,4 @@ def test_the_plot_has_a_line_a_run_and_a_panel_a_modality() -> None:
     runs = [{"sampling": name, "curves": curves} for name in ("balanced", "adaptive")]
     drawn = report.plot(runs)
     assert drawn.count('fill="none"') == 4
-    assert drawn.count("reward of rollouts") == 3
+    assert drawn.count("reward of rollouts") == 2
