@@ -44,7 +44,7 @@ NovelName = Callable[[str, Place], str]
 """From a text and where it was placed to the name of a novel risk."""
 
 _UNDETERMINED = {
-    Reason.NOT_JUDGEABLE: "This guard reads text and recognises nudity; what else the picture shows it cannot judge.",
+    Reason.NOT_JUDGEABLE: "This guard reads words and recognises nudity; what else was posted it cannot judge.",
     Reason.UNSUPPORTED_LANGUAGE: "The words are not English, the one language that this guard has learned.",
 }
 

@@ -15,6 +15,12 @@ SHARE = 0.3
 MANY = 20
 FEWEST_SMALL_WORDS = 2
 
+JUNK = 0.1
+REPLACED = "\ufffd"
+_BLANKS = frozenset("\t\n\r\v\f")
+# Control, private, unassigned, lone halves of pairs.
+_NO_SIGNS = frozenset({"Cc", "Co", "Cn", "Cs"})
+
 _WORD = re.compile(r"[^\W\d_]+")
 _WORDS = load_words()
 _ENGLISH = frozenset(_WORDS["English"].split())
@@ -24,6 +30,17 @@ _SMALL_WORDS = {name: frozenset(words.split()) - _ENGLISH for name, words in _WO
 @lru_cache(maxsize=4096)
 def _is_latin(letter: str) -> bool:
     return letter < "\u0250" or "LATIN" in unicodedata.name(letter, "")
+
+
+def has_signs(text: str) -> bool:
+    """Whether a normalised text has anything that the encoder knows: emoji alone are all the same unknown to it."""
+    return any(sign.isalnum() or (sign.isascii() and sign.isprintable() and not sign.isspace()) for sign in text)
+
+
+def is_junk(text: str) -> bool:
+    """Whether so much of a text is no sign of any writing (control characters, replaced bytes) that it is no post."""
+    junk = sum(sign == REPLACED or (sign not in _BLANKS and unicodedata.category(sign) in _NO_SIGNS) for sign in text)
+    return junk >= JUNK * len(text) > 0
 
 
 def speaks_english(text: str, hint: str | None = None) -> bool:

@@ -1,41 +1,73 @@
 """The text in a picture, by RapidOCR (Apache-2.0), and whether that text is all there is to the picture."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.Image import Image
+from PIL.Image import Image, fromarray, new
+from PIL.ImageDraw import Draw
 
 # A line is part of the reading from READABLE on; text covers a picture only where every line reaches CERTAIN.
 READABLE = 0.5
 CERTAIN = 0.7
-# Outside the lines (each widened by MARGIN of its height), at most SPECKS of the pixels may differ from the ground by
-# more than SHADE of 255 levels in any channel.
+# Outside the lines (each widened by MARGIN of its height), at most SPECKS of the pixels, means of AVERAGED x AVERAGED
+# against noise, may differ from the ground by more than SHADE of 255 levels in any channel.
 MARGIN = 0.5
 SPECKS = 0.002
 SHADE = 24
+AVERAGED = 2
 FEWEST_LETTERS = 3
+# A picture whose shades lie within FAINT levels is stretched to all of them before it is read; below FLAT it is blank.
+FAINT, FLAT = 64, 3
+_SHARES = (0.05, 99.95)
+# How sure the detector must be of a line; LOOSE is for a second look, where a plain ground has little unread on it.
+USUAL, LOOSE = 0.5, 0.3
+UNREAD = 0.05
+_UNCLIP = 1.6
+# RapidOCR turns a crop that is so much taller than wide.
+_TALL = 1.5
 
 Pixels = NDArray[np.uint8]
+Point = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """text: the readable lines, top to bottom. covers: the picture is nothing but a rendering of this text."""
+    """text: the readable lines in reading order. covers: the picture is nothing but a rendering of this text."""
 
     text: str
     covers: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Line:
-    """One detected line: box as left, top, right, bottom in pixels; certainty of the recognised text in [0, 1]."""
+    """One detected line: its four corners (4 x 2, pixels, clockwise), certainty of the text in [0, 1].
 
-    box: tuple[float, float, float, float]
+    flipped: it was turned by half before it was read, since it stands upside down.
+    """
+
+    corners: NDArray[np.float64]
     text: str
     certainty: float
+    flipped: bool = False
+
+    @property
+    def forward(self) -> Point:
+        """The direction in which it is read, of length 1."""
+        along, across = self.corners[1] - self.corners[0], self.corners[3] - self.corners[0]
+        tall = np.linalg.norm(across) >= _TALL * np.linalg.norm(along)
+        found = np.asarray((across if tall else along) * (-1 if self.flipped else 1), np.float64)
+        length = np.linalg.norm(found)
+        return found / length if length else np.array([1.0, 0.0])
+
+    @property
+    def height(self) -> float:
+        """Of its letters, roughly: the extent across the direction in which it is read."""
+        across = self.corners @ _below(self.forward)
+        return float(across.max() - across.min())
 
 
 class PictureReader:
@@ -45,42 +77,109 @@ class PictureReader:
         from rapidocr_onnxruntime import RapidOCR
 
         self._engine = RapidOCR(intra_op_num_threads=threads, inter_op_num_threads=1, text_score=0.0)
+        self._flips = _Flips(self._engine.text_cls)
+        self._engine.text_cls = self._flips
         self._lock = threading.Lock()
 
-    def lines(self, image: Image) -> list[Line]:
-        """Every detected line of an RGB picture, the doubtful ones too."""
+    def lines(self, image: Image, least: float = USUAL) -> list[Line]:
+        """Every line of an RGB picture of which the detector is so sure, the doubtful ones too, in reading order."""
         pixels = np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
         with self._lock:
-            found, _ = self._engine(pixels)
-        return [_line(item) for item in found or []]
+            found, _ = self._engine(pixels, box_thresh=least, unclip_ratio=_UNCLIP, text_score=0.0)
+            flipped = self._flips.last if len(self._flips.last) == len(found or []) else [False] * len(found or [])
+        return in_order([_line(item, turn) for item, turn in zip(found or [], flipped, strict=True)])
 
     def read(self, image: Image) -> Reading:
         """The text, and whether it covers the picture's meaning."""
-        lines = self.lines(image)
-        text = "\n".join(line.text for line in lines if line.certainty >= READABLE)
-        letters = sum(character.isalpha() for character in text)
+        clear = stretched(np.asarray(image.convert("RGB")))
+        lines = self.lines(fromarray(clear))
+        unread = specks(clear, lines)
+        if SPECKS < unread <= UNREAD:
+            again = self.lines(fromarray(clear), LOOSE)
+            if _letters(again) > _letters(lines):
+                lines, unread = again, specks(clear, again)
         certain = bool(lines) and all(line.certainty >= CERTAIN for line in lines)
-        covers = certain and letters >= FEWEST_LETTERS and specks(np.asarray(image.convert("RGB")), lines) <= SPECKS
-        return Reading(text, covers)
+        covers = certain and _letters(lines) >= FEWEST_LETTERS and unread <= SPECKS
+        return Reading("\n".join(line.text for line in _readable(lines)), covers)
 
 
-def specks(pixels: Pixels, lines: list[Line]) -> float:
+class _Flips:
+    """RapidOCR's classifier of turned crops, which keeps to itself what it found."""
+
+    def __init__(self, classifier: Any) -> None:
+        self._classifier = classifier
+        self.last: list[bool] = []
+
+    def __call__(self, crops: Any) -> Any:
+        said = self._classifier(crops)
+        self.last = ["180" in label and score > self._classifier.cls_thresh for label, score in said[1]]
+        return said
+
+
+def in_order(lines: Sequence[Line]) -> list[Line]:
+    """Row by row, as the longest line is turned: from its top down, and in a row in its direction."""
+    if not lines:
+        return []
+    forward = max(lines, key=lambda line: len(line.text)).forward
+    below = _below(forward)
+    rows: list[list[Line]] = []
+    for line in sorted(lines, key=lambda line: float(_centre(line) @ below)):
+        near = rows and float((_centre(line) - _centre(rows[-1][0])) @ below) < rows[-1][0].height / 2
+        if near:
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return [line for row in rows for line in sorted(row, key=lambda line: float(_centre(line) @ forward))]
+
+
+def stretched(pixels: Pixels) -> Pixels:
+    """A faint picture with all shades from black to white; any other as it is. Height x width x 3."""
+    low, high = np.percentile(pixels, _SHARES)
+    if not FLAT <= high - low < FAINT:
+        return pixels
+    scaled = (pixels.astype(np.float32) - low) * (255 / (high - low))
+    return np.asarray(scaled.clip(0, 255), dtype=np.uint8)
+
+
+def specks(pixels: Pixels, lines: Sequence[Line]) -> float:
     """Share of the pixels outside the lines that differ from the ground, their median. 1.0 if nothing is outside."""
-    outside = np.ones(pixels.shape[:2], dtype=bool)
+    small = fromarray(pixels).reduce(AVERAGED)
+    mask = new("1", small.size, 1)
+    draw = Draw(mask)
     for line in lines:
-        left, top, right, bottom = line.box
-        margin = MARGIN * (bottom - top)
-        rows = slice(max(0, int(top - margin)), int(bottom + margin) + 1)
-        outside[rows, max(0, int(left - margin)) : int(right + margin) + 1] = False
-    rest = pixels[outside].astype(np.int16)
+        draw.polygon([(float(x), float(y)) for x, y in widened(line) / AVERAGED], fill=0)
+    rest = np.asarray(small)[np.asarray(mask)].astype(np.int16)
     if not len(rest):
         return 1.0
     ground = np.median(rest, axis=0)
     return float((np.abs(rest - ground).max(axis=1) > SHADE).mean())
 
 
-def _line(item: list[Any]) -> Line:
-    corners = np.asarray(item[0], dtype=np.float64)
-    left, top = corners.min(axis=0).tolist()
-    right, bottom = corners.max(axis=0).tolist()
-    return Line((left, top, right, bottom), str(item[1]), float(item[2]))
+def widened(line: Line) -> NDArray[np.float64]:
+    """Its corners, each moved outwards by MARGIN of its height in both directions."""
+    centre, forward, below = _centre(line), line.forward, _below(line.forward)
+    margin = MARGIN * line.height
+    away = line.corners - centre
+    moved = [np.sign(away @ direction)[:, np.newaxis] * direction * margin for direction in (forward, below)]
+    return np.asarray(line.corners + moved[0] + moved[1])
+
+
+def _centre(line: Line) -> Point:
+    return np.asarray(line.corners.mean(axis=0))
+
+
+def _below(forward: Point) -> Point:
+    """A quarter turn clockwise, as y grows downwards: to the next line of a text."""
+    return np.array([-forward[1], forward[0]])
+
+
+def _readable(lines: Sequence[Line]) -> list[Line]:
+    return [line for line in lines if line.certainty >= READABLE]
+
+
+def _letters(lines: Sequence[Line]) -> int:
+    return sum(character.isalpha() for line in _readable(lines) for character in line.text)
+
+
+def _line(item: list[Any], flipped: bool) -> Line:
+    return Line(np.asarray(item[0], dtype=np.float64), str(item[1]), float(item[2]), flipped)

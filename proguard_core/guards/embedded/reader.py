@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from proguard_core.guards.embedded import windows as cutting
 from proguard_core.guards.embedded.heads import Heads, base_hashes, key_of, load, none_yet
 from proguard_core.guards.embedded.judging import Finding, Part, judgement
-from proguard_core.guards.embedded.language import speaks_english
+from proguard_core.guards.embedded.language import has_signs, is_junk, speaks_english
 from proguard_core.guards.embedded.naming import Sense, novel_name
 from proguard_core.guards.embedded.nudity import NudityDetector
 from proguard_core.guards.embedded.ocr import PictureReader
@@ -59,12 +59,13 @@ class Readers:
         doubts: list[Reason] = []
         text = cutting.normalise(request.text)
         if text.strip():
-            findings += self._request(text, Part.TEXT, scoring)
-            doubts += self._language(text, request.language)
+            findings += self._request(text, Part.TEXT, scoring) if has_signs(text) else []
+            doubts += self._doubts(text, request.language)
         if request.response is not None:
             response = cutting.normalise(request.response)
-            findings += self._response(text, response, scoring)
-            doubts += self._language(response, request.language)
+            if has_signs(response) or not response.strip():
+                findings += self._response(text, response, scoring)
+            doubts += self._doubts(response, request.language) if response.strip() else []
         if request.picture is not None:
             self._picture(request.picture, findings, doubts, scoring)
         doubt = Reason.UNSUPPORTED_LANGUAGE if Reason.UNSUPPORTED_LANGUAGE in doubts else next(iter(doubts), None)
@@ -118,7 +119,9 @@ class Readers:
             made.append(Sense(features / np.linalg.norm(features), scoring.score(reading).request))
         return made
 
-    def _language(self, text: str, hint: str | None) -> list[Reason]:
+    def _doubts(self, text: str, hint: str | None) -> list[Reason]:
+        if not has_signs(text) or is_junk(text):
+            return [Reason.NOT_JUDGEABLE]
         return [] if speaks_english(text, hint) else [Reason.UNSUPPORTED_LANGUAGE]
 
     def _picture(self, picture: Picture, findings: list[Finding], doubts: list[Reason], scoring: Scoring) -> None:
@@ -129,7 +132,7 @@ class Readers:
         text = cutting.normalise(reading.text)
         if text.strip():
             findings.extend(self._request(text, Part.PICTURE_TEXT, scoring))
-            doubts.extend(self._language(text, None))
+            doubts.extend(self._doubts(text, None))
         if not reading.covers:
             doubts.append(Reason.NOT_JUDGEABLE)
 

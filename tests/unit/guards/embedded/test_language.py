@@ -2,7 +2,7 @@
 
 import pytest
 
-from proguard_core.guards.embedded.language import speaks_english
+from proguard_core.guards.embedded.language import has_signs, is_junk, speaks_english
 
 ENGLISH = [
     "The bakery opens at eight and the bread is still warm.",
@@ -51,3 +51,25 @@ def test_a_claimed_language_counts_unless_the_words_are_english() -> None:
 def test_accents_tell_where_small_words_are_shared_with_english() -> None:
     assert not speaks_english("Quelqu'un a vu un vélo bleu près de la bibliothèque ? On me l'a emprunté")
     assert speaks_english("We had a crème brûlée at the café and it was the best I have had in years.")
+
+
+@pytest.mark.parametrize("text", ["🎉", "💣🔫 🔥", "‼ ⁉ ☠", "\u200d\ufe0f"])
+def test_signs_that_the_encoder_does_not_know_say_nothing_to_it(text: str) -> None:
+    assert not has_signs(text)
+
+
+@pytest.mark.parametrize("text", ["ok 🎉", ":)", "!!!", "7", "да", "自転車"])
+def test_words_figures_and_plain_signs_do(text: str) -> None:
+    assert has_signs(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["\x00\x01\x02abc", "PK\x03\x04\x00 \ufffd\ufffd", "\ufffd" * 9, "a\x1b[31mb", "\ud83d x"]
+)
+def test_binary_junk_is_no_post(text: str) -> None:
+    assert is_junk(text)
+
+
+@pytest.mark.parametrize("text", ["", "two\nlines\tand tabs\r\n", "one lost sign \ufffd in a sentence", "👩‍🚀 is fine"])
+def test_a_post_with_a_lost_sign_is_no_junk(text: str) -> None:
+    assert not is_junk(text)
