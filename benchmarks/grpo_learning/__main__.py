@@ -26,7 +26,7 @@ ROWS, HELD_OUT = 4500, 0.25
 MAX_ANSWER = 40
 WELL_FORMED, MOST_LESSONS = 0.99, 8
 """Share of greedy answers in the form of the contract from which learning begins, and rounds of lessons at most."""
-BEFORE = "before.json"
+BEFORE, BOTH = "before.json", "both.json"
 SETTINGS: dict[str, Any] = {
     "prompts": 32,
     "generations": 6,
@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--sampling", choices=get_args(Sampling), default="balanced", help="(default: %(default)s)")
     every = [modality.value for modality in Modality]
     parser.add_argument("--modalities", nargs="+", choices=every, default=every, help="(default: all)")
+    parser.add_argument("--one-source", action="store_true", help="safe rows of the source of the unsafe ones alone")
     parser.add_argument("--rollouts", type=int, default=60, help="(default: %(default)s)")
     parser.add_argument("--steps", type=int, default=150, help="of the warm-up (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="more where nothing else runs (default: %(default)s)")
@@ -67,7 +68,7 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     folder = asked.out / f"seed-{asked.seed}"
     began = time.monotonic()
-    _prepare(asked.data, folder, [Modality(name) for name in asked.modalities], asked.seed, asked.steps)
+    _prepare(asked.data, folder, [Modality(name) for name in asked.modalities], asked)
     prepared = time.monotonic()
     settings = {**SETTINGS, **dict(each.split("=", 1) for each in asked.set)}
     result = _learn(folder, asked.sampling, asked.seed, asked.rollouts, settings)
@@ -77,17 +78,21 @@ def main() -> None:
     print(f"\npage: {folder / asked.sampling / 'run' / 'training.html'}")
 
 
-def _prepare(data: Path, folder: Path, modalities: list[Modality], seed: int, steps: int) -> None:
+def _prepare(data: Path, folder: Path, modalities: list[Modality], asked: argparse.Namespace) -> None:
     """Dataset and warmed-up base, if they are not there yet. A folder that was left half made is made again."""
     if (folder / "prepared").exists():
         return
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "pictures").mkdir(parents=True)
-    made = rows.dataset(data, folder / "pictures", modalities, ROWS // len(modalities), HELD_OUT, seed)
+    seed = asked.seed
+    sources = (rows.BOTH,) if asked.one_source else (rows.BOTH, rows.EVERYDAY)
+    each = ROWS // len(modalities)
+    made = rows.dataset(data, folder / "pictures", modalities, each, HELD_OUT, seed, sources)
+    (folder / BOTH).write_text(json.dumps([s.item.row.id for s in made.held_out if s.item.row.source == rows.BOTH]))
     write_trl(made, folder / "dataset")
     said = [warm_up.random_answer(sample, seed) for sample in made.train]
     model.build([*rows.texts(made), *said], folder / "base", seed)
-    warm_up.warm_up(folder / "base", made.train, warm_up.Lesson(steps), seed)
+    warm_up.warm_up(folder / "base", made.train, warm_up.Lesson(asked.steps), seed)
     known = shipped(rows.small_policy())
     for more in range(1, MOST_LESSONS + 1):
         before = _measured(folder, None, known)
@@ -129,13 +134,16 @@ def _measured(folder: Path, adapter: Path | None, known: Descriptions) -> dict[s
     """By modality."""
     table = read_trl(folder / "dataset", "held_out")
     said = measure.answers(folder / "base", adapter, table, MAX_ANSWER)
+    inside = set(json.loads((folder / BOTH).read_text()))
     found = {}
     for modality in Modality:
         at = [place for place, name in enumerate(table["modality"]) if name == modality.value]
         if not at:
             continue
         truths = [from_json(table[place]["ground_truth"]) for place in at]
-        found[modality.value] = asdict(measure.measured([said[i] for i in at], truths, rows.small_policy(), known))
+        both = [table[place]["id"] in inside for place in at]
+        measured = measure.measured([said[place] for place in at], truths, both, rows.small_policy(), known)
+        found[modality.value] = asdict(measured)
     log.info("%s", {name: (each["form"], each["earned"]["value"]) for name, each in found.items()})
     return found
 

@@ -27,7 +27,8 @@ _BATCH = 128
 class Measured:
     """Of one modality. earned: r_request + r_category; constant: the same of the best constant answer, which is said.
 
-    right: share of rows with the right category (None for safe ones).
+    right: share of rows with the right category (None for safe ones). within: balanced accuracy on the rows of the one
+    source that has safe and unsafe ones; where it is lower, a source's style gave labels away.
     """
 
     rows: int
@@ -36,6 +37,7 @@ class Measured:
     constant: float
     constant_answer: str
     balanced: Interval
+    within: Interval
     right: float
 
 
@@ -68,8 +70,10 @@ def answers(base: Path, adapter: Path | None, table: Any, most: int) -> list[str
     return said
 
 
-def measured(said: Sequence[str], truths: Sequence[Truth], policy: Policy, known: Descriptions) -> Measured:
-    """Answers to rows of one kind."""
+def measured(
+    said: Sequence[str], truths: Sequence[Truth], both: Sequence[bool], policy: Policy, known: Descriptions
+) -> Measured:
+    """Answers to rows of one kind. both: whether a row is of the source that has safe and unsafe ones."""
     scores = rewards(said, truths, policy, known)
     earned = scores.form * (scores.request + scores.category)
     constant, text = _best_constant(truths, policy, known)
@@ -80,7 +84,9 @@ def measured(said: Sequence[str], truths: Sequence[Truth], policy: Policy, known
         not unsafe if each is None else each.request is Outcome.UNSAFE
         for each, unsafe in zip(read, is_unsafe, strict=True)
     ]
-    counts = confusion(is_unsafe, np.array(called))
+    predicted, inside = np.array(called), np.array(both)
+    counts = confusion(is_unsafe, predicted)
+    counts_inside = confusion(is_unsafe[inside], predicted[inside])
     kind = truths[0].kind.value
     return Measured(
         rows=len(truths),
@@ -89,6 +95,7 @@ def measured(said: Sequence[str], truths: Sequence[Truth], policy: Policy, known
         constant=constant,
         constant_answer=text,
         balanced=of_counts(balanced_accuracy, counts, generator("balanced", kind)),
+        within=of_counts(balanced_accuracy, counts_inside, generator("within", kind)),
         right=float((scores.form * (scores.category == 1)).mean()),
     )
 

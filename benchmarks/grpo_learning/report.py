@@ -15,7 +15,8 @@ from schemas.common import Modality
 LEARNED = "learned.json"
 _HEAD = (
     "| seed | sampling | modality | rows | form before | earned before | earned | best constant | beaten"
-    " | balanced accuracy | right category |\n|---|---|---|---|---|---|---|---|---|---|---|"
+    " | balanced accuracy | the same within one source | right category |"
+    "\n|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 _COLOURS = {"balanced": "#2457c5", "image-scarce": "#b26a00", "adaptive": "#1a7f4b"}
 _WIDTH, _HEIGHT, _MARGIN = 300, 190, 34
@@ -35,7 +36,7 @@ def _row(result: Run, modality: str) -> str:
     before, after = result["before"][modality], result["after"].get(modality)
     first = [str(result["seed"]), str(result["sampling"]), modality]
     if after is None:
-        return f"| {' | '.join(first)} | {result['status']}: {result['why']} | | | | | | | |"
+        return f"| {' | '.join(first)} | {result['status']}: {result['why']} | | | | | | | | |"
     cells = [
         *first,
         str(after["rows"]),
@@ -45,6 +46,7 @@ def _row(result: Run, modality: str) -> str:
         f"{after['constant']:.2f}",
         "yes" if is_beaten(after) else "**no**",
         _said(after["balanced"]),
+        _said(after["within"]),
         f"{after['right']:.0%}",
     ]
     return f"| {' | '.join(cells)} |"

@@ -26,7 +26,11 @@ from schemas.common import Modality
 CODES = ("C7S1", "C8S2", "C9S3")
 """Hate, weapons, violence: three risks whose posts share few words. Minors are listed as well, and have no rows."""
 
-SOURCES = {"safe": ("mlcommons", "harmless-instructions"), "unsafe": ("mlcommons",)}
+BOTH = "mlcommons"
+"""The source of safe and of unsafe rows, which are on the same subjects and of one style."""
+EVERYDAY = "harmless-instructions"
+"""A source of safe rows alone: its style gives them away, so figures are also given without it."""
+
 SAFE_SHARE = 0.45
 """With three categories alike, "all is safe" and "all is one risk" then earn the same, and neither is a trap."""
 
@@ -51,11 +55,17 @@ def small_policy() -> Policy:
 
 
 def dataset(
-    data: Path, pictures: Path, modalities: Sequence[Modality], each: int, held_out: float, seed: int
+    data: Path,
+    pictures: Path,
+    modalities: Sequence[Modality],
+    each: int,
+    held_out: float,
+    seed: int,
+    sources: Sequence[str] = (BOTH, EVERYDAY),
 ) -> Dataset:
     """The project's own dataset of `each` rows a modality.
 
-    data: a file of labelled rows. pictures: a folder to fill.
+    data: a file of labelled rows. pictures: a folder to fill. sources: of safe rows.
 
     No policy is masked and no code permuted: a model of this size cannot read a policy.
     """
@@ -66,7 +76,7 @@ def dataset(
         masks=MaskSettings(masked=0.0, permuted=0.0),
         variants=VariantSettings(masks=0, orders=1),
     )
-    items = [item for modality in modalities for item in _items(modality, posts, pictures, each)]
+    items = [item for modality in modalities for item in _items(modality, posts, pictures, sources, each)]
     return build(items, small_policy(), bank.load(), settings, templates=TEMPLATES)
 
 
@@ -79,17 +89,19 @@ def _posts(data: Path, seed: int) -> dict[str, Iterator[Item]]:
             continue
         if len(words_shown(row.request)) < 2:
             continue
-        if row.safe and row.source in SOURCES["safe"]:
+        if row.safe and row.source in (BOTH, EVERYDAY):
             found[f"safe {row.source}"].append(item)
-        elif row.unsafe and row.source in SOURCES["unsafe"] and row.categories[:1] and row.categories[0] in CODES:
+        elif row.unsafe and row.source == BOTH and row.categories[:1] and row.categories[0] in CODES:
             found[row.categories[0]].append(item)
     chance = random.Random(f"posts {seed}")
     return {stratum: iter(chance.sample(items, len(items))) for stratum, items in sorted(found.items())}
 
 
-def _items(modality: Modality, posts: dict[str, Iterator[Item]], pictures: Path, each: int) -> Iterator[Item]:
+def _items(
+    modality: Modality, posts: dict[str, Iterator[Item]], pictures: Path, sources: Sequence[str], each: int
+) -> Iterator[Item]:
     safe = round(each * SAFE_SHARE)
-    strata = {f"safe {source}": safe // len(SOURCES["safe"]) for source in SOURCES["safe"]}
+    strata = {f"safe {source}": safe // len(sources) for source in sources}
     strata |= dict.fromkeys(CODES, (each - safe) // len(CODES))
     for stratum, count in strata.items():
         for _ in range(count):
@@ -105,7 +117,7 @@ def _composed(item: Item, modality: Modality, posts: dict[str, Iterator[Item]], 
     if modality is Modality.IMAGE:
         picture = draw_words(words_shown(row.request), pictures)
         return replace(item, row=replace(row, request="", images=(str(picture),)))
-    beside = next(posts["safe harmless-instructions"]).row.request
+    beside = next(posts[f"safe {EVERYDAY}"]).row.request
     return replace(item, row=replace(row, images=(str(draw_words(words_shown(beside), pictures)),)))
 
 
