@@ -22,6 +22,7 @@ from tests.support.streams import StreamUnderTest
 from tests.support.topics import produce
 from tests.unit.dataset.builders import BEGAN, hit
 from worker.local import emerging
+from worker.retraining import offsets
 
 CATEGORY = emerging.category()
 PATIENCE_S = 900.0
@@ -91,10 +92,11 @@ class Rounds:
     def committed(self) -> dict[tuple[str, int], int]:
         """Where the group says that learning ended; only what was committed."""
         topics = (self.stream.topics.retraining, self.stream.topics.reviews)
-        consumer = Consumer({**self.stream.config, "group.id": self.tables()["retraining"]["group_id"]})
+        group = self.tables()["retraining"]["group_id"]
+        consumer = Consumer({**self.stream.config, "group.id": group})
         try:
             asked = [TopicPartition(topic, partition) for topic in topics for partition in range(4)]
-            found = consumer.committed(asked, 20)
+            found = offsets.committed(consumer, group, asked)
         finally:
             consumer.close()
         return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}

@@ -29,6 +29,7 @@ from worker.commands.connection import connect
 from worker.errors import EXIT_TERMINATED, BusyError, ConfigurationError, WorkerError
 from worker.moderation.run import Stop
 from worker.retraining import trainers
+from worker.retraining.offsets import check_group
 from worker.retraining.round_process import RoundProcess
 from worker.retraining.run import once as one_round
 from worker.retraining.run import open_registry
@@ -47,7 +48,7 @@ def once(settings: Settings) -> int:
     SIGTERM ends it with 143: its files and its lease are put away, and the next round goes on behind its last step.
     """
     policy = _checked(settings)
-    connect(settings)
+    check_group(connect(settings), settings.retraining.group_id)
     signal.signal(signal.SIGTERM, _terminated)
     with explained():
         done = one_round(settings, policy, lambda text: print(text, file=sys.stderr))

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from worker.errors import ConfigurationError
+from worker.moderation.startup import may_read_group
 
 _ANSWER_S = 20.0
 _PAUSE_S = 0.2
@@ -15,6 +17,12 @@ _BUSY = frozenset(
 )
 
 Value = TypeVar("Value")
+
+
+def check_group(admin: AdminClient, group: str) -> None:
+    """ConfigurationError without READ on the group: librdkafka may wait for its coordinator instead of saying so."""
+    if not may_read_group(admin, group):
+        raise _lacking(group)
 
 
 def committed(consumer: Consumer, group: str, places: Sequence[TopicPartition]) -> list[TopicPartition]:
@@ -35,12 +43,14 @@ def _again(group: str, ask: Callable[[], Value]) -> Value:
         except KafkaException as error:
             code = error.args[0].code()
             if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
-                raise ConfigurationError(
-                    f"group {group} (retraining.group_id): the principal lacks READ; grant it on this group"
-                ) from None
+                raise _lacking(group) from None
             if code not in _BUSY or time.monotonic() > until:
                 raise
             time.sleep(_PAUSE_S)
+
+
+def _lacking(group: str) -> ConfigurationError:
+    return ConfigurationError(f"group {group} (retraining.group_id): the principal lacks READ; grant it on this group")
 
 
 def _checked(places: list[TopicPartition]) -> list[TopicPartition]:

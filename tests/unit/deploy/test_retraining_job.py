@@ -1,12 +1,13 @@
 """The loop in Kubernetes: one round at a time, under the worker's settings and restrictions."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from tests.unit.deploy.test_manifests import only
+from tests.unit.deploy.test_manifests import ROOT, documents, only
 from worker.cli import app
 from worker.settings import load
 
@@ -58,3 +59,23 @@ def test_its_variables_are_settings(container: dict[str, Any], monkeypatch: pyte
     assert settings.guard.settings == json.loads(given["PROGUARD_GUARD__SETTINGS"])
     mounts = [each["mountPath"] for each in container["volumeMounts"]]
     assert str(settings.guard.revision_file).startswith(tuple(mounts))
+
+
+def test_the_strimzi_user_has_the_documented_rights_and_no_others(job: dict[str, Any]) -> None:
+    [container] = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    [name] = [each["value"] for each in container["env"] if each["name"].endswith("SASL_USERNAME")]
+    [user] = [each for each in documents("components/strimzi/users.yaml") if each["metadata"]["name"] == name]
+    sections = load().model_dump()
+    rows = re.findall(
+        r"^\| (topic|group) \| `(\w+)\.(\w+)` \| literal \| (\w+) \| 78, at its beginning \|$",
+        (ROOT / "docs" / "security.md").read_text(),
+        re.MULTILINE,
+    )
+    assert len(rows) == 3
+    assert user["spec"]["authorization"]["acls"] == [
+        {
+            "resource": {"type": kind, "name": sections[section][key], "patternType": "literal"},
+            "operations": [operation],
+        }
+        for kind, section, key, operation in rows
+    ]
