@@ -47,6 +47,7 @@ _CLASSIC_ONLY_KEYS = (
     "group.protocol.type",
 )
 
+_ADMIN_METADATA_MS = 3000
 _REPEATED_AFTER_S = 30.0
 _REMEMBERED_LINES = 1000
 _VARYING = re.compile(r"\(after [^)]*\)|0x[0-9a-f]+|\d+")
@@ -186,8 +187,9 @@ def loader_config(settings: Settings, max_message_bytes: int, on_error: ErrorCal
 
 
 def admin_config(settings: Settings, on_error: ErrorCallback | None = None) -> ClientConfig:
-    """Looks at topics and makes them."""
-    return _base(settings, "admin", on_error)
+    """Looks at topics and offsets, and makes topics. It soon asks anew who leads: librdkafka does not do so where a
+    broker refuses an old leader epoch, and a partition's start would wait for minutes."""
+    return _base(settings, "admin", on_error) | {"metadata.max.age.ms": _ADMIN_METADATA_MS}
 
 
 def reader_config(settings: Settings, group: str, on_error: ErrorCallback | None = None) -> ClientConfig:
