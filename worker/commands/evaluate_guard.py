@@ -11,7 +11,7 @@ from proguard_core.evaluation.cache import JudgementCache
 from proguard_core.evaluation.judging import Fetch, GuardStopped, Judging
 from proguard_core.evaluation.rows import Row
 from proguard_core.evaluation.withholding import Split
-from proguard_core.guards.protocol import GuardError, GuardRequest, Judgement
+from proguard_core.guards.protocol import Guard, GuardError, GuardRequest, Judgement
 from proguard_core.policy.policy import Policy
 from proguard_core.policy.prompts import released
 from proguard_core.questions import SeenImage
@@ -52,11 +52,7 @@ async def ask_guard(
     settings: Settings, policy: Policy, asked: Sequence[Asked], cache: Path, done: Callable[[int], None]
 ) -> Said:
     """Answers to all rows. Raises ConfigurationError where the guard does not load, GuardStopped where it ends."""
-    guard = make_guard(settings, policy)
-    try:
-        await guard.start()
-    except GuardError as error:
-        raise ConfigurationError(f"the guard {settings.guard.engine!r} cannot be loaded: {error}") from error
+    guard = await started(settings, policy)
     judge = Judge(guard, settings.guard)
     known = JudgementCache(cache, guard.name, guard.revision)
     answers = []
@@ -64,16 +60,7 @@ async def ask_guard(
         for each in asked:
             images = LocalImages(each.benchmark.folder, settings.objects, guard.limits.max_pixels)
             try:
-                judging = Judging(
-                    lambda requests: ask_patiently(judge, requests),
-                    fetcher(images),
-                    guard.limits,
-                    policy,
-                    known,
-                    max_text_bytes=settings.guard.max_text_bytes,
-                    batch=settings.batching.max_posts,
-                    in_flight=settings.batching.in_flight,
-                )
+                judging = judging_of(settings, judge, policy, images, known)
                 said = await judging.judge(each.rows, each.benchmark.problems, done)
             finally:
                 await images.close()
@@ -82,6 +69,30 @@ async def ask_guard(
         known.close()
         await judge.close()
     return Said(guard.name, guard.revision, answers, _warnings(settings, policy))
+
+
+async def started(settings: Settings, policy: Policy) -> Guard:
+    """The guard of the settings, loaded. Raises ConfigurationError."""
+    guard = make_guard(settings, policy)
+    try:
+        await guard.start()
+    except GuardError as error:
+        raise ConfigurationError(f"the guard {settings.guard.engine!r} cannot be loaded: {error}") from error
+    return guard
+
+
+def judging_of(settings: Settings, judge: Judge, policy: Policy, images: LocalImages, known: JudgementCache) -> Judging:
+    """Rows to answers by this guard, in batches as the settings have them. known: what it has answered already."""
+    return Judging(
+        lambda requests: ask_patiently(judge, requests),
+        fetcher(images),
+        judge.guard.limits,
+        policy,
+        known,
+        max_text_bytes=settings.guard.max_text_bytes,
+        batch=settings.batching.max_posts,
+        in_flight=settings.batching.in_flight,
+    )
 
 
 async def ask_patiently(judge: Judge, requests: Sequence[GuardRequest]) -> list[Judgement]:

@@ -6,15 +6,14 @@ from pathlib import Path
 
 from proguard_core.evaluation.answers import Answer
 from proguard_core.evaluation.cache import JudgementCache
-from proguard_core.evaluation.judging import GuardStopped, Judging
+from proguard_core.evaluation.judging import GuardStopped
 from proguard_core.evaluation.rows import Problems, Row
 from proguard_core.guards.protocol import Guard, GuardError
 from proguard_core.policy.policy import Policy
-from worker.commands.evaluate_guard import ask_patiently, fetcher
-from worker.errors import ConfigurationError, WorkerError
+from worker.commands.evaluate_guard import judging_of, started
+from worker.errors import WorkerError
 from worker.local.files import LocalImages
 from worker.moderation.judge import Judge
-from worker.moderation.run import make_guard
 from worker.settings import Settings
 
 
@@ -44,17 +43,13 @@ def ask(
 async def _under(
     settings: Settings, policy: Policy, rows: Sequence[Row], revisions: Sequence[str], pictures: Path, cache: Path
 ) -> Mapping[str, dict[str, Answer]]:
-    guard = make_guard(settings, policy)
-    try:
-        await guard.start()
-    except GuardError as error:
-        raise ConfigurationError(f"the guard {settings.guard.engine!r} cannot be loaded: {error}") from error
+    guard = await started(settings, policy)
     judge = Judge(guard, settings.guard)
     try:
         said = {}
         for revision in revisions:
             await _swapped(guard, revision)
-            said[revision] = await _answers(settings, judge, guard, policy, rows, pictures, cache)
+            said[revision] = await _answers(settings, judge, policy, rows, pictures, cache)
         return said
     finally:
         await judge.close()
@@ -71,22 +66,13 @@ async def _swapped(guard: Guard, revision: str) -> None:
 
 
 async def _answers(
-    settings: Settings, judge: Judge, guard: Guard, policy: Policy, rows: Sequence[Row], pictures: Path, cache: Path
+    settings: Settings, judge: Judge, policy: Policy, rows: Sequence[Row], pictures: Path, cache: Path
 ) -> dict[str, Answer]:
+    guard = judge.guard
     images = LocalImages(pictures, settings.objects, guard.limits.max_pixels)
     known = JudgementCache(cache, guard.name, guard.revision)
     try:
-        judging = Judging(
-            lambda requests: ask_patiently(judge, requests),
-            fetcher(images),
-            guard.limits,
-            policy,
-            known,
-            max_text_bytes=settings.guard.max_text_bytes,
-            batch=settings.batching.max_posts,
-            in_flight=settings.batching.in_flight,
-        )
-        return (await judging.judge(rows, Problems())).answers
+        return (await judging_of(settings, judge, policy, images, known).judge(rows, Problems())).answers
     finally:
         known.close()
         await images.close()
