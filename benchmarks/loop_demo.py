@@ -47,7 +47,7 @@ def main() -> int:
             stream = StreamUnderTest(kafka.client_config(), TopicNames.of("loop"), folder).create()
             circle = circle_on(stream, s3, "guards", folder)
             try:
-                with circle.stream.worker(0, **circle.sections).start():
+                with circle.stream.worker(0, **circle.sections):
                     _play(circle)
             except (LoopFailed, AssertionError) as error:
                 print(f"The loop failed: {error}", file=sys.stderr)

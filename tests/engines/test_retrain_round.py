@@ -133,7 +133,7 @@ def test_a_round_with_grpo_is_killed_goes_on_waits_and_is_served(
     assert json.loads(report)["served"]["engine"].startswith("transformers ")
     ended(circle, log, "sign", run, "--by", "Ada", "--report", waits["report"])
     assert ended(circle, log, "--once")["end"] == "promoted"
-    with circle.stream.worker(0, **circle.sections).start():
+    with circle.stream.worker(0, **circle.sections):
         circle.until_served(run)
     assert (tmp_path / "adapters" / run / "adapter_model.safetensors").is_file()
     refuses_another_base(circle, tiny_random_model, log)
@@ -145,7 +145,7 @@ def refuses_another_base(circle: Circle, other: Path, log: Path) -> None:
     ended(circle, log, "--once", code=78)
     assert "give another base a retraining.registry of its own" in log.read_text()
     Path(circle.sections["guard"]["revision_file"]).unlink()
-    with circle.stream.worker(1, **circle.sections).start() as worker:
+    with circle.stream.worker(1, **circle.sections) as worker:
         worker.wait_for_log("the champion cannot be fetched", PATIENCE_S)
         assert f"not on {other.name}" in worker.log
         (verdict,) = circle.judged("after", ["The bakery opens at eight."])

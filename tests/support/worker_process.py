@@ -57,7 +57,12 @@ class WorkerProcess:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def start(self) -> "WorkerProcess":
-        """Start (again), with the same settings unless they were changed."""
+        """Start (again), with the same settings unless they were changed; RuntimeError while it runs.
+
+        A `with` starts it by itself: a second process under the same name would be left behind.
+        """
+        if self._process is not None and self._process.poll() is None:
+            raise RuntimeError("the worker runs already")
         environment = os.environ | self._environment | _environment(self.settings)
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(

@@ -63,7 +63,8 @@ def test_from_the_overview_to_a_confirmed_category_and_back_by_keyboard_alone(
     expect(page.get_by_role("heading", name="Emerging risks")).to_be_visible()
     press = page.keyboard.press
     press("j")
-    press("Enter")
+    with page.expect_navigation(wait_until="load"):  # keys count once the page's script has run
+        press("Enter")
     expect(page.get_by_role("heading", name="Decide")).to_be_visible()
     press("c")
     page.keyboard.type("Fake payment stickers")

@@ -30,7 +30,7 @@ def committed(circle: Circle) -> dict[tuple[str, int], int]:
 
 
 def test_novel_posts_become_a_category_that_the_running_worker_serves(circle: Circle) -> None:
-    with circle.stream.worker(0, **circle.sections).start():
+    with circle.stream.worker(0, **circle.sections):
         before = circle.judged("early", emerging.texts(emerging.POSTS, 150, 1))
         assert not any(each["category"].get("name") == CATEGORY.name for each in before)
         hits = [each["post_id"] for each in circle.read(circle.stream.topics.retraining)]
