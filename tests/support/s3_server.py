@@ -79,6 +79,8 @@ class S3Server:
         self.directory.mkdir(parents=True, exist_ok=True)
         command = [str(Path(sys.executable).with_name("weed")), "mini", f"-dir={self.directory}", "-webdav=false"]
         command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-admin.ui=false", "-master.telemetry=false"]
+        # A bucket takes a volume of its own, and by itself the server makes room for as many as the disk has GiB free.
+        command += ["-master.volumeSizeLimitMB=64", "-volume.max=2000"]
         command += [f"-{name}.port={port}" for name, port in self._ports.items()]
         command.append(f"-s3.config={self._identities()}")
         # HOME too is the test's: the server keeps nothing of this machine, and no AWS_* of it gets in.

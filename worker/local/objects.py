@@ -163,5 +163,8 @@ def _command(folder: Path, ports: dict[str, int]) -> list[str]:
         "-master.telemetry=false",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
+        # Each bucket takes a volume, and by itself there are as many as the disk has GiB free: none on a full laptop.
+        "-master.volumeSizeLimitMB=64",
+        "-volume.max=100",
         *(f"-{name}.port={port}" for name, port in ports.items()),
     ]
