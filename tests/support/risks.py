@@ -1,9 +1,11 @@
 """Risks, hits and verdicts for tests of the store and the mining: records as the worker publishes them."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from schemas.common import GuardReference, Nearest, PolicyReference, Source
@@ -36,6 +38,18 @@ def hit(number: int, **changed: Any) -> RetrainingHit:
         observed_at=changed.get("observed_at", NOW - timedelta(hours=number % 48)),
         post=Post.model_validate({key: value for key, value in post.items() if value is not None}),
     )
+
+
+def verdict(number: int, post_id: str, judged_at: datetime, revision: str | None = None) -> bytes:
+    """A safe verdict's record, in shape that of the schema's example. revision: of the guard, else the example's."""
+    shown = orjson.loads((Path(__file__).parents[2] / "schemas/examples/verdict.json").read_bytes())
+    source = {"topic": "moderation.posts", "partition": 0, "offset": number}
+    none = {"kind": "none", "code": None, "name": None, "nearest": None, "similarity": None}
+    changed = {"verdict_id": f"v-{number}", "post_id": post_id, "outcome": "safe", "action": "allow", "category": none}
+    even = {"text_bytes": 1, "text_bytes_judged": 1, "images": 0, "images_judged": 0, "frames": 0, "frames_judged": 0}
+    guard = shown["guard"] | ({} if revision is None else {"revision": revision})
+    beside = {"source": source, "coverage": even, "reason": None, "guard": guard, "judged_at": judged_at.isoformat()}
+    return orjson.dumps(shown | changed | beside)
 
 
 def new_risk(number: int, cluster_id: str | None = None, **changed: Any) -> NewRisk:

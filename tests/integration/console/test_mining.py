@@ -17,7 +17,7 @@ from proguard_core.policy.loader import load_policy
 from schemas.review import Decision, Review
 from tests.support.fixtures import ForeignKafka
 from tests.support.kafka_cluster import KafkaCluster
-from tests.support.risks import hit
+from tests.support.risks import hit, verdict
 from tests.support.topics import TopicNames, create_topics
 from worker.console.mining.audit_posts import AuditPosts
 from worker.console.mining.feed import Feed
@@ -99,17 +99,6 @@ def crowds(each: int) -> Iterator[tuple[str, bytes]]:
             yield made.post_id, made.model_dump_json().encode()
 
 
-def verdict(number: int, post_id: str, outcome: str = "safe") -> bytes:
-    shown = orjson.loads((Path(__file__).parents[3] / "schemas/examples/verdict.json").read_bytes())
-    source = {"topic": "moderation.posts", "partition": 0, "offset": number}
-    none = {"kind": "none", "code": None, "name": None, "nearest": None, "similarity": None}
-    changed = {"verdict_id": f"v-{number}", "post_id": post_id, "outcome": outcome, "action": "allow", "category": none}
-    even = {"text_bytes": 1, "text_bytes_judged": 1, "images": 0, "images_judged": 0, "frames": 0, "frames_judged": 0}
-    return orjson.dumps(
-        shown | changed | {"source": source, "coverage": even, "reason": None, "judged_at": NOW.isoformat()}
-    )
-
-
 def count(store: Store) -> int:
     with store.reading() as session:
         return session.scalar(select(func.count()).select_from(RiskRow)) or 0
@@ -125,7 +114,7 @@ def test_a_process_that_dies_between_batches_counts_nothing_twice(
         for key, value in hits(0, 30)
     )
     send(settings, topics.risks, risks)
-    send(settings, topics.verdicts, ((f"post-{at}", verdict(at, f"post-{at}")) for at in range(40)))
+    send(settings, topics.verdicts, ((f"post-{at}", verdict(at, f"post-{at}", NOW)) for at in range(40)))
     read(settings, store, miner_of(), 50, most=10)
     read(settings, store, miner_of(), 50)
     assert count(store) == 30
@@ -192,7 +181,7 @@ def test_posts_of_the_audit_sample_are_fetched_while_they_are_there(
     producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
     producer.produce(topics.posts, post, b"post-0", partition=0)
     producer.flush(20)
-    moved = [orjson.loads(verdict(at, f"post-{at}")) for at in (0, 7)]
+    moved = [orjson.loads(verdict(at, f"post-{at}", NOW)) for at in (0, 7)]
     for each in moved:
         each["source"]["topic"] = topics.posts
     send(settings, topics.verdicts, ((each["post_id"], orjson.dumps(each)) for each in moved))

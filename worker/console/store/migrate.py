@@ -3,6 +3,7 @@
 Alembic's scripts lie in `migrations/`; they are part of the package.
 """
 
+import logging
 from pathlib import Path
 
 from alembic import command
@@ -15,6 +16,8 @@ COMMAND = "proguard console migrate"
 _FOLDER = Path(__file__).parent / "migrations"
 # Of PostgreSQL's advisory locks: two processes that migrate at once do it one after the other.
 _LOCK = 5_081_996_441
+# One line each of its own plugins at every start otherwise.
+logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
 
 
 def check(engine: Engine, *, create: bool) -> None:

@@ -123,7 +123,8 @@ def decide_post(session: Session, post_id: str, decided: Decided, now: datetime)
 def undo(session: Session, review_id: str, reviewer: str, now: datetime) -> ReviewRow:
     """Withdraw a decision: another record. The cluster is as before it, unless it was decided on again since.
 
-    ReviewError where it cannot be withdrawn: unknown, undone already, an undoing itself, or of someone else.
+    Anybody who may review may withdraw it, a colleague's too; the record says who did. ReviewError where it cannot be
+    withdrawn: unknown, undone already, or an undoing itself.
     """
     row = session.get(ReviewRow, review_id)
     if row is None or row.undoes is not None:

@@ -1,10 +1,13 @@
 """`proguard console`: the server of pages and API, and beside it the sender of webhooks."""
 
+import signal
 import sys
 import tempfile
 import threading
 from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 
@@ -24,6 +27,9 @@ def run(settings: Settings, made_up: bool = False) -> int:
     A SQLite store without tables gets them; PostgreSQL's are made by `proguard console migrate`.
     Raises ConfigurationError, StoreError.
     """
+    # uvicorn raises the signal that ended it once more: by default the process would be gone before it tidied up.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     with ExitStack() as stack:
         url = settings.console.url
         if made_up:
@@ -42,6 +48,10 @@ def run(settings: Settings, made_up: bool = False) -> int:
             webhook = Webhook(store, settings.console)
             threading.Thread(target=send_forever, args=(webhook, stop), name="webhook", daemon=True).start()
         return _serve(console)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)
 
 
 def _serve(console: Console) -> int:
