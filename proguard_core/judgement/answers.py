@@ -8,6 +8,7 @@ from proguard_core.policy.prompts.contract import ENGLISH_KEYS, KEY, TAG
 _FENCE = re.compile(r"^[ \t]{0,8}(?:```|~~~)[\w-]{0,20}[ \t]{0,8}$", re.MULTILINE)
 _ENDS = frozenset({"<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end|>", "</s>"})
 _TEMPLATE_TOKEN = re.compile(r"<[|｜]\w{1,40}[|｜]>|</s>")
+_CLOSING = re.compile(r"<\s{0,8}/\s{0,8}answer\s{0,8}>", re.IGNORECASE)
 _MAX_LINE_START = 24
 _LINE_START = re.compile(r"[ \t>#*_\"'`{,•-]{0,12}(?:\d[.)][ \t]{0,4})?")
 # What JSON and Markdown leave around keys and values.
@@ -19,8 +20,9 @@ class Answer:
     """values: every distinct value of a key, as written, in order (the dictionaries serve as ordered sets).
 
     leftover: what else stands outside the reasoning; tagged: in <answer> tags; closed: the end of it is not missing;
-    trailing: something follows the answer; reasoned: a reasoning ended before it; draft: the reasoning never ended, and
-    no tag tells the answer from it; quoted: a chat template's token stands there as text, as in what somebody shows.
+    trailing: something follows the answer; reasoned: one reasoning, with which the text begins, ended before it; draft:
+    the reasoning never ended, and no tag tells the answer from it; quoted: a chat template's token stands there as
+    text, as in what somebody shows.
     """
 
     rationale: str
@@ -41,14 +43,25 @@ def read_answer(text: str) -> Answer | None:
     """
     text, token_at = _without_tokens(text)
     tags = list(TAG.finditer(text))
-    ends = [tag for tag in tags if tag["close"] and tag["name"].lower() != "answer"]
+    ends = [tag for tag in tags if tag["close"] and not _is_answer(tag)]
     start = ends[0].end() if ends else 0
     # A second end of reasoning, or a new one, is text of the answer's part like any other.
-    answers = [tag for tag in tags if tag.start() >= start and tag["name"].lower() == "answer"]
+    answers = [tag for tag in tags if tag.start() >= start and _is_answer(tag)]
     found = _read(text, tags, start, answers)
     if found is not None:
         found.quoted = token_at >= start
+        found.reasoned &= _begins_with_one_reasoning(text, tags, start)
     return found
+
+
+def _is_answer(tag: re.Match[str]) -> bool:
+    return tag["name"].casefold() == "answer"
+
+
+def _begins_with_one_reasoning(text: str, tags: list[re.Match[str]], end: int) -> bool:
+    """Otherwise what ended may be a reasoning that somebody shows, with an answer behind it. The prompt may open it."""
+    opened = [tag for tag in tags if tag.start() < end and not tag["close"] and not _is_answer(tag)]
+    return not opened or (len(opened) == 1 and not text[: opened[0].start()].strip(_MARKS))
 
 
 def _without_tokens(text: str) -> tuple[str, int]:
@@ -70,9 +83,10 @@ def _read(text: str, tags: list[re.Match[str]], start: int, answers: list[re.Mat
         return _tagged(text, start, answers)
     body_start = start
     if not start:
-        opened = [tag for tag in tags if not tag["close"] and tag["name"].lower() != "answer"]
+        opened = [tag for tag in tags if not tag["close"] and not _is_answer(tag)]
         body_start = opened[0].end() if opened else 0
-    stop = answers[0].start() if answers else len(text)
+    # Of several closing tags the last one ends it: what stands between them counts.
+    stop = answers[-1].start() if answers else len(text)
     found = _untagged(text, body_start, stop, reasoned=start)
     if found is not None and answers:
         found.trailing |= bool(_rest(text[answers[-1].end() :]))
@@ -111,7 +125,7 @@ def _untagged(text: str, start: int, stop: int, reasoned: int) -> Answer | None:
     first = keys[0].start()
     answer = Answer(_without_tags(text[:reasoned] if reasoned else body[:first]), reasoned=reasoned > 0)
     outside = [body[:first]] if reasoned else []
-    _collect(answer, body[first:], outside)
+    _collect(answer, _CLOSING.sub("\n", body[first:]), outside)
     answer.leftover = "\n".join(outside)
     # Lines of prose behind the keys make it a quotation rather than an answer.
     answer.trailing = any(_rest(part) for part in outside[bool(reasoned) :])
@@ -141,6 +155,7 @@ def _collect(answer: Answer, content: str, outside: list[str]) -> list[str]:
 
     The lines behind the last value are returned as well.
     """
+    outside.append("\n".join(_FENCE.findall(content)))
     content = _FENCE.sub("", content)
     keys = list(KEY.finditer(content))
     outside.append(content[: keys[0].start()] if keys else content)
@@ -161,5 +176,9 @@ def _without_tags(text: str) -> str:
 
 
 def _rest(text: str) -> str:
-    """What is left of a text once fences, tags and punctuation are taken away."""
-    return TAG.sub("", _FENCE.sub("", text)).strip(_MARKS + ".")
+    """What is left of a text once fences, tags of answers and punctuation are taken away.
+
+    Other tags are not: where a reasoning ends behind an answer, the answer was a part of it.
+    """
+    bare = TAG.sub(lambda tag: "" if _is_answer(tag) else tag[0], _FENCE.sub("", text))
+    return bare.strip(_MARKS + ".")

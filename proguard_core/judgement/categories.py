@@ -32,7 +32,9 @@ _NAME = re.compile(r"[^\W_](?:[\w&'’,./()–\- ]*[\w)])?")
 
 def is_none(value: str) -> bool:
     """Whether a guard says in so many words that there is no category."""
-    return unicodedata.normalize("NFKC", value[:_MAX_VALUE_CHARACTERS]).strip(_MARKS).casefold() in _NONE
+    if len(value) > _MAX_VALUE_CHARACTERS:
+        return False
+    return unicodedata.normalize("NFKC", value).strip(_MARKS).casefold() in _NONE
 
 
 def read_category(values: Iterable[str], kind: PromptKind, policy: Policy) -> Category:

@@ -16,8 +16,14 @@ from schemas.verdict import MAX_RATIONALE_CHARACTERS
 # More than ten times what a guard may write: beyond it something is broken.
 MAX_ANSWER_CHARACTERS = 65_536
 
+# Longer than any label; what is behind it is prose.
+_MAX_LABEL_CHARACTERS = 200
+
 _MARKS = " \t\r\n\"'`*_()[]{}<>.,;:!|#-"
 _UNSAFE = re.compile(r"(?:un-?safe|not safe|不安全)(?!\w)", re.IGNORECASE)
+# In what stands beside an answer, as in "it isn't safe", a doubt is enough.
+_SAYS_UNSAFE = re.compile(r"unsafe|\bun[\s-]safe|(?:\bnot|n['’]t)\s{1,8}(?:\w{1,20}\s{1,8})?safe|不安全", re.IGNORECASE)
+_INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 _SAFE_WORD = re.compile(r"(?<![\w-])(?<!not )safe(?!\w)", re.IGNORECASE)
 _CODE = re.compile(r"(?<!\w)C[0-9]{1,3}(?:S[0-9]{1,3})?(?!\w)", re.IGNORECASE)
 
@@ -58,9 +64,10 @@ def _label(values: Iterable[str]) -> Outcome | None:
 
 
 def _one_label(value: str) -> Outcome | None:
-    value = unicodedata.normalize("NFKC", value[:200]).strip(_MARKS)
+    whole = len(value) <= _MAX_LABEL_CHARACTERS
+    value = unicodedata.normalize("NFKC", value[:_MAX_LABEL_CHARACTERS]).strip(_MARKS)
     if value.casefold() in {"safe", "安全"}:
-        return Outcome.SAFE
+        return Outcome.SAFE if whole else None
     # "unsafe (see C3S1)" is clear, "unsafe or safe" is not.
     if _UNSAFE.match(value) and not _SAFE_WORD.search(value):
         return Outcome.UNSAFE
@@ -81,6 +88,7 @@ def _is_clear(answer: Answer, category: Category, kind: PromptKind, policy: Poli
     What is written in a picture cannot be neutralised: an answer without a reasoning may be no more than a copy of it.
     """
     named = answer.values.get("category", {})
+    leftover = _INVISIBLE.sub("", unicodedata.normalize("NFKC", answer.leftover))
     return (
         category is NO_CATEGORY
         and bool(named)
@@ -90,9 +98,9 @@ def _is_clear(answer: Answer, category: Category, kind: PromptKind, policy: Poli
         and (answer.reasoned or kind is PromptKind.TEXT)
         # What was cut off may have begun in a reasoning, with the answer as its draft.
         and (not truncated or (answer.tagged and answer.closed and answer.reasoned))
-        and not _UNSAFE.search(answer.leftover)
-        and not _CODE.search(answer.leftover)
-        and not any(name_key(line.strip(_MARKS)) in policy.codes_by_name for line in answer.leftover.split("\n"))
+        and not _SAYS_UNSAFE.search(leftover)
+        and not _CODE.search(leftover)
+        and not any(name_key(line.strip(_MARKS)) in policy.codes_by_name for line in leftover.split("\n"))
     )
 
 

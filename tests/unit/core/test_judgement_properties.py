@@ -114,3 +114,13 @@ def test_unsafe_written_behind_a_safe_answer_is_never_overlooked(text: str, kind
     answer = "<answer>\nRequest:safe\nResponse:safe\nCategory:None\n</answer>\n"
     second = "\n<answer>\nRequest:unsafe\nCategory:C3S1\n</answer>"
     assert parse(answer + text + second, kind, POLICY, has_response=True).outcome is not Outcome.SAFE
+
+
+@settings(max_examples=300, deadline=None)
+@given(LINES, st.sampled_from(["", "<answer>\n"]), st.sampled_from(PromptKind))
+def test_unsafe_between_two_closing_tags_is_never_overlooked(text: str, opening: str, kind: PromptKind) -> None:
+    answer = f"{opening}Request:safe\nResponse:safe\nCategory:None\n</answer>\n"
+    second = "\nRequest:unsafe\nCategory:C3S1\n</answer>"
+    for before in ("", "<think>fine</think>\n"):
+        judged = parse(before + answer + text + second, kind, POLICY, has_response=True)
+        assert judged.outcome is not Outcome.SAFE
