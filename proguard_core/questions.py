@@ -128,7 +128,9 @@ def plan(post: Post, images: Sequence[SeenImage], limits: GuardLimits, max_text_
         request = GuardRequest(head.text, head.response, picture, post.language)
         result.questions.append(Question(request, index))
     # The first window has been asked beside each picture; what is left of the text is asked alone.
-    result.questions += [Question(request) for request in (texts[1:] if pictures else texts)]
+    for request in texts[1:] if pictures else texts:
+        request.accompanied = bool(images) or (response is not None and request.response is None)
+        result.questions.append(Question(request))
     return result
 
 

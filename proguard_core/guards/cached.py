@@ -112,7 +112,10 @@ class CachedGuard:
         hashed = hashlib.blake2b(key=self._salt, digest_size=32)
         picture = request.picture.digest if request.picture is not None else None
         revision = request.revision or self.revision
-        for part in (request.text, request.response, picture, request.language, self._policy.version, revision):
+        # Alone a text may be judged by another guard (cascade.py) than in company.
+        company = "accompanied" if request.accompanied else None
+        parts = (request.text, request.response, picture, request.language, company, self._policy.version, revision)
+        for part in parts:
             # With its length, so that no two requests make the same sequence of bytes.
             data = b"-" if part is None else part.encode("utf-8", "surrogatepass")
             hashed.update(f"{-1 if part is None else len(data)}:".encode() + data)

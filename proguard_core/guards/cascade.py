@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,10 @@ from proguard_core.policy.policy import SEXUAL
 from schemas.common import CategoryKind, Outcome
 
 _SUFFIX_DIGITS = 8
+# Part of the revision: change it with what Sureness shows or lets pass.
+_RULES = "2"
+# Characters that turn the order of what is read: the letters as they are stored say something else than a reader sees.
+_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +28,9 @@ class Sureness:
 
     safe_below: safe stands below it. unsafe_from: unsafe of a listed category stands from it on, 0: never. responses:
     whether posts with a response are shown to the first guard at all. plain: whether only text in plain English letters
-    and signs is shown to it; a small guard of words does not know what an emoji turns a sentence into. audit: share of
-    what passed as safe that the second guard judges nevertheless. least_recall: what is said in the log when recall
-    lies below it.
+    and signs is shown to it; a small guard of words does not know what an emoji turns a sentence into, nor another
+    language. audit: share of what passed as safe that the second guard judges nevertheless. least_recall: what is said
+    in the log when recall lies below it.
     """
 
     safe_below: float = 0.08
@@ -36,11 +41,11 @@ class Sureness:
     least_recall: float = 0.99
 
     def shows(self, request: GuardRequest) -> bool:
-        """Whether the first guard is asked at all; pictures are never shown to it."""
-        if request.picture is not None or (request.response is not None and not self.responses):
+        """Whether the first guard is asked at all: never about a post with pictures, whatever of it is asked here."""
+        if request.picture is not None or request.accompanied or (request.response is not None and not self.responses):
             return False
-        texts = (request.text, request.response or "")
-        return not self.plain or all(not text or is_plain(normalise(text), request.language) for text in texts)
+        texts = [text for text in (request.text, request.response) if text]
+        return not self.plain or (bool(texts) and all(_is_plain(text, request.language) for text in texts))
 
     def passes(self, judgement: Judgement) -> bool:
         """Whether an answer stands. A missing score is no sureness; a nameless risk and doubt always go on."""
@@ -55,6 +60,10 @@ class Sureness:
         return judgement.category.kind is CategoryKind.KNOWN and code is not None and code.partition("S")[0] != SEXUAL
 
 
+def _is_plain(text: str, language: str | None) -> bool:
+    return not _TURNING.search(text) and is_plain(normalise(text), language)
+
+
 class CascadeGuard:
     """Keeps the guard protocol. A judgement names the guard that judged; its revision covers both guards and Sureness.
 
@@ -65,7 +74,7 @@ class CascadeGuard:
     def __init__(self, first: Guard, second: Guard, sureness: Sureness) -> None:
         self._first, self._second = first, second
         self._sureness = sureness
-        self._suffix = "." + revision_of(first.revision, repr(sureness))[:_SUFFIX_DIGITS]
+        self._suffix = "." + revision_of(first.revision, repr(sureness), _RULES)[:_SUFFIX_DIGITS]
         self._audit = Audit(sureness.audit, sureness.least_recall)
 
     @property

@@ -49,7 +49,8 @@ class GuardRequest:
     """One question: a text conversation, a text-image conversation, or a single picture (text empty, response None).
 
     text and response together take at most GuardLimits.window_bytes bytes of UTF-8. revision: the one that is to
-    judge; a guard that still serves it judges by it, any other judges by the one in force.
+    judge; a guard that still serves it judges by it, any other judges by the one in force. accompanied: the post has
+    pictures or a response that this question does not show.
     """
 
     text: str
@@ -57,6 +58,7 @@ class GuardRequest:
     picture: Picture | None = None
     language: str | None = None
     revision: str | None = None
+    accompanied: bool = False
 
     @property
     def cost(self) -> int:

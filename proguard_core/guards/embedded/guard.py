@@ -68,7 +68,7 @@ class EmbeddedGuard:
 
     @property
     def revision(self) -> str:
-        """Hash of the artefact, of this package's code, of the policy's version and of the heads, behind their name."""
+        """Hash of artefact, this package's code and words, the policy's version and the heads, behind their name."""
         return self._revisions.current
 
     @property
@@ -166,7 +166,8 @@ def _revision(folder: Path, policy: Policy) -> str:
     if absent:
         raise ValueError(f"guard.model: the folder {folder.name} lacks {', '.join(absent)}")
     parts = [(folder / name).read_bytes() for name in (MODEL, TOKENIZER, CALIBRATION)]
-    parts += [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    here = Path(__file__).parent
+    parts += [path.read_bytes() for path in (*sorted(here.glob("*.py")), *sorted(here.glob("*.yaml")))]
     hashed = hashlib.sha256()
     for part in (*parts, policy.version.encode()):
         hashed.update(hashlib.sha256(part).digest())

@@ -24,6 +24,7 @@ _NO_SIGNS = frozenset({"Cc", "Co", "Cn", "Cs"})
 _WORD = re.compile(r"[^\W\d_]+")
 _WORDS = load_words()
 _ENGLISH = frozenset(_WORDS["English"].split())
+_ONLY_ENGLISH = _ENGLISH - frozenset(_WORDS["shared"].split())
 _SMALL_WORDS = {name: frozenset(words.split()) - _ENGLISH for name, words in _WORDS["others"].items()}
 
 
@@ -61,3 +62,8 @@ def speaks_english(text: str, hint: str | None = None) -> bool:
         return False
     claims_other = hint is not None and hint.lower() not in ("und", "mul") and not hint.lower().startswith("en")
     return not claims_other or not letters or english >= FEWEST_SMALL_WORDS
+
+
+def has_english_word(text: str) -> bool:
+    """Whether a normalised text has a small word that is English alone: without one nobody knows its language."""
+    return any(word.lower() in _ONLY_ENGLISH for word in _WORD.findall(text))

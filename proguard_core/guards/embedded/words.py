@@ -9,6 +9,6 @@ import yaml
 
 @cache
 def load_words() -> dict[str, Any]:
-    """English and empty: words separated by blanks; others: the same by language."""
+    """English, shared and empty: words separated by blanks; others: the same by language."""
     loaded: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "words.yaml").read_text(encoding="utf-8"))
     return loaded

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from proguard_core.guards.embedded.language import speaks_english
+from proguard_core.guards.embedded.language import has_english_word, speaks_english
 
 BITS = 18
 SLOTS = 1 << BITS
@@ -33,10 +33,13 @@ def weight(count: int) -> float:
 
 
 def is_plain(text: str, language: str | None) -> bool:
-    """Whether the normalised text is plain English in ordinary letters and signs, before it is cut into pieces."""
+    """Whether the normalised text is plain English in ordinary letters and signs, before it is cut into pieces.
+
+    A text without a small word of English ("vendo armas baratas") is of an unknown language.
+    """
     if not (text.isascii() or all(letter.isascii() or letter in _ORDINARY for letter in text)):
         return False
-    return bool(text.strip()) and speaks_english(text, language)
+    return has_english_word(text) and speaks_english(text, language)
 
 
 class Words:

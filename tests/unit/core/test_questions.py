@@ -162,7 +162,9 @@ def test_every_frame_is_asked_with_the_text_and_the_rest_of_the_text_alone() -> 
 
 def test_a_post_whose_pictures_are_lost_has_its_text_judged() -> None:
     made = plan(post("hello"), [Seen([], 0, Reason.IMAGE_MISSING)], LIMITS, 100)
-    assert [question.request for question in made.questions] == [GuardRequest("hello", None, language="en")]
+    assert [question.request for question in made.questions] == [
+        GuardRequest("hello", None, language="en", accompanied=True)
+    ]
 
 
 @pytest.mark.parametrize("reasons", [[], [Reason.IMAGE_MISSING]])

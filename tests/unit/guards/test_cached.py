@@ -83,6 +83,7 @@ async def test_a_repeat_is_answered_without_asking_in_the_same_batch_and_later()
         GuardRequest("a", "b", picture("1#0")),
         GuardRequest("a", "b"),
         GuardRequest("a", "b", picture("1"), "de"),
+        GuardRequest("a", "b", picture("1"), accompanied=True),
         GuardRequest("", "ab", picture("1")),
     ],
 )

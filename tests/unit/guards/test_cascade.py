@@ -10,12 +10,21 @@ from proguard_core.guards.audit import Audit, at_least, share_at_least
 from proguard_core.guards.cascade import CascadeGuard, Sureness
 from proguard_core.guards.counts import CACHE, CASCADE, CASCADE_UNSAFE, SHADOW, counts_of
 from proguard_core.guards.factory import create
-from proguard_core.guards.protocol import GuardDied, GuardError, GuardOptions, GuardRequest, Judgement, Picture
+from proguard_core.guards.protocol import (
+    GuardDied,
+    GuardError,
+    GuardLimits,
+    GuardOptions,
+    GuardRequest,
+    Judgement,
+    Picture,
+)
 from proguard_core.policy.loader import load_policy
 from proguard_core.questions import combine, plan
-from schemas.common import Outcome
+from schemas.common import Outcome, Reason
 from schemas.post import Post
 from tests.support.scored_guard import ScoredGuard
+from tests.unit.core.test_questions import Seen
 from tests.unit.guards.test_cached import Asked
 
 POLICY = load_policy()
@@ -34,7 +43,8 @@ def picture() -> Picture:
 
 async def test_only_what_the_first_is_sure_of_stops_there() -> None:
     guard, first, second = made(safe_below=0.1)
-    asked = ["a", "b score:0.099", "c score:0.1", "d score:0.4", "e unsafe:C3S1", "f score:none", "g foreign"]
+    asked = ["the a", "the b score:0.099", "the c score:0.1", "the d score:0.4", "the e unsafe:C3S1"]
+    asked += ["the f score:none", "the g foreign"]
     judgements = await guard.judge([GuardRequest(text) for text in asked])
     assert second.asked == asked[2:]
     assert [judgement.guard for judgement in judgements] == ["scored"] * 2 + ["asked"] * 5
@@ -44,30 +54,75 @@ async def test_only_what_the_first_is_sure_of_stops_there() -> None:
 
 async def test_pictures_and_responses_never_stop_at_the_first() -> None:
     guard, first, second = made()
-    asked = [GuardRequest("a", None, picture()), GuardRequest("", None, picture()), GuardRequest("b", "c")]
+    asked = [GuardRequest("the a", None, picture()), GuardRequest("", None, picture()), GuardRequest("the b", "the c")]
     await guard.judge(asked)
     assert first.asked == []
-    assert second.asked == ["a", "", "b"]
+    assert second.asked == ["the a", "", "the b"]
     guard, first, second = made(responses=True)
     await guard.judge(asked)
-    assert [request.text for request in first.asked] == ["b"]
+    assert [request.text for request in first.asked] == ["the b"]
 
 
 async def test_text_with_emoji_or_strange_signs_never_stops_at_the_first() -> None:
-    strange = ["you are a 🐍", "ｙｏｕ and me", "l'été est beau", "c'est la vie et je ne sais pas"]
+    strange = ["you are a 🐍", "you are а snake", "l'été est beau", "c'est la vie et je ne sais pas"]
     guard, first, _second = made(responses=True)
-    asked = [*(GuardRequest(text) for text in strange), GuardRequest("a", "b 🙂"), GuardRequest("plain — “words” €5")]
+    fine = "ｙｏｕ and me", "the plain — “words” of €5"
+    asked = [GuardRequest(text) for text in (*strange, *fine)] + [GuardRequest("the a", "the b 🙂")]
     await guard.judge(asked)
-    passed = [request.text for request in first.asked]
-    assert "plain — “words” €5" in passed
-    assert not {*strange[:1], *strange[2:], "a"} & set(passed)
+    assert [request.text for request in first.asked] == list(fine)
     guard, first, _second = made(plain=False)
     await guard.judge([GuardRequest("you are a 🐍")])
     assert [request.text for request in first.asked] == ["you are a 🐍"]
 
 
+FOREIGN = [
+    "vendo armas baratas",
+    "Moslems vergasen",
+    "me voy a matar",
+    "kill urself bro",
+    "14 88",
+    "https://t.me/x",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", FOREIGN)
+async def test_what_may_be_any_language_goes_on(text: str) -> None:
+    guard, first, second = made(responses=True)
+    await guard.judge([GuardRequest(text), GuardRequest("What is the word for it?", text)])
+    assert first.asked == []
+    assert len(second.asked) == 2
+
+
+@pytest.mark.parametrize("turn", ["\u202e", "\u202d", "\u202b", "\u2066", "\u2067", "\u202c"])
+async def test_letters_that_are_shown_in_another_order_than_they_are_stored_in_go_on(turn: str) -> None:
+    guard, first, _second = made()
+    await guard.judge([GuardRequest(f"the day is {turn}doog yrev\u202c.")])
+    assert first.asked == []
+    await guard.judge([GuardRequest("the day is very\u200b good")])  # the first guard reads it without that sign
+    assert len(first.asked) == 1
+
+
+async def test_the_text_alone_of_a_post_with_pictures_or_a_response_goes_on_as_well() -> None:
+    long = "The weather is fine and we are happy. " * 10
+    guard, first, second = made(responses=True)
+    post = Post(post_id="p", text=long)
+    with_response = Post(post_id="p", text=long, response="Yes, so are we.")
+    lost = Seen([], 0, Reason.IMAGE_MISSING)
+    for each, images in ((post, [Seen([picture()], 1)]), (post, [lost]), (with_response, [])):
+        planned = plan(each, images, GuardLimits(window_bytes=150), 10_000)
+        assert len(planned.questions) > 2
+        await guard.judge([question.request for question in planned.questions])
+    # A response is shown with the beginning of its request, since `responses` says so.
+    assert [request.response for request in first.asked] == ["Yes, so are we."]
+    planned = plan(post, [], GuardLimits(window_bytes=150), 10_000)
+    asked = len(second.asked)
+    await guard.judge([question.request for question in planned.questions])
+    assert len(second.asked) == asked
+
+
 async def test_unsafe_stands_only_where_it_is_asked_for_and_never_if_novel_or_sexual() -> None:
-    texts = ["a unsafe:C3S1", "b unsafe:C11S2", "c unsafe:C11", "d novel score:0.99", "e score:0.8"]
+    texts = ["the a unsafe:C3S1", "the b unsafe:C11S2", "the c unsafe:C11", "the d novel score:0.99", "the e score:0.8"]
     guard, _first, second = made()
     await guard.judge([GuardRequest(text) for text in texts])
     assert second.asked == texts
@@ -83,9 +138,9 @@ async def test_unsafe_stands_only_where_it_is_asked_for_and_never_if_novel_or_se
 
 async def test_an_audited_post_has_the_second_guards_verdict_and_a_miss_is_counted() -> None:
     guard, _first, second = made(audit=1.0)
-    second.answers["missed"] = UNSAFE
-    second.answers["found score:0.7"] = UNSAFE
-    texts = ["fine", "missed", "found score:0.7"]
+    second.answers["the missed"] = UNSAFE
+    second.answers["the found score:0.7"] = UNSAFE
+    texts = ["the fine", "the missed", "the found score:0.7"]
     judgements = await guard.judge([GuardRequest(text) for text in texts])
     assert [judgement.outcome for judgement in judgements] == [Outcome.SAFE, Outcome.UNSAFE, Outcome.UNSAFE]
     assert {judgement.guard for judgement in judgements} == {"asked"}
@@ -96,7 +151,7 @@ async def test_an_audited_post_has_the_second_guards_verdict_and_a_miss_is_count
 
 
 async def test_the_audit_draws_by_content_alike_in_every_batch_and_about_its_share() -> None:
-    texts = [f"post {number}" for number in range(2000)]
+    texts = [f"the post {number}" for number in range(2000)]
     guard, _first, second = made(audit=0.1)
     await guard.judge([GuardRequest(text) for text in texts])
     drawn = set(second.asked)
@@ -145,14 +200,14 @@ async def test_the_revision_covers_both_guards_and_the_thresholds() -> None:
     first.revision = "s2"
     assert CascadeGuard(first, second, Sureness(audit=NEVER)).revision != guard.revision
     before = guard.revision
-    second.answers["b score:0.9"] = Judgement(Outcome.UNSAFE, revision="r0")
-    judgements = await guard.judge([GuardRequest("a", revision=before), GuardRequest("b score:0.9", revision=before)])
+    second.answers["the b score:0.9"] = Judgement(Outcome.UNSAFE, revision="r0")
+    judgements = await guard.judge([GuardRequest(text, revision=before) for text in ("the a", "the b score:0.9")])
     assert [judgement.revision for judgement in judgements] == [before, before.replace("r1", "r0")]
     await guard.swap("r2")
     assert guard.revision == before.replace("r1", "r2")
-    (late,) = await guard.judge([GuardRequest("a", revision=before)])
+    (late,) = await guard.judge([GuardRequest("the a", revision=before)])
     assert late.revision == before  # as its neighbours were
-    (strange,) = await guard.judge([GuardRequest("a", revision="of another guard")])
+    (strange,) = await guard.judge([GuardRequest("the a", revision="of another guard")])
     assert strange.revision == guard.revision
     await guard.swap(before)
     assert guard.revision == before
@@ -162,20 +217,20 @@ async def test_a_failure_of_either_fails_the_batch_and_nothing_is_counted() -> N
     guard, first, second = made()
     second.error = GuardError("away")
     with pytest.raises(GuardError, match="away"):
-        await guard.judge([GuardRequest("a"), GuardRequest("b score:0.9")])
+        await guard.judge([GuardRequest("the a"), GuardRequest("the b score:0.9")])
     assert counts_of(guard)[CASCADE] == {"passed": 0, "forwarded": 0, "audited": 0}
     second.error = None
     first.error = GuardDied("gone")
     with pytest.raises(GuardDied):
-        await guard.judge([GuardRequest("a")])
+        await guard.judge([GuardRequest("the a")])
     with pytest.raises(GuardDied):
         await guard.probe()
 
 
 async def test_the_verdict_names_the_guard_that_decided() -> None:
     guard, _first, second = made()
-    second.answers["b score:0.9"] = UNSAFE
-    for text, name in (("a", "scored"), ("b score:0.9", "asked")):
+    second.answers["the b score:0.9"] = UNSAFE
+    for text, name in (("the a", "scored"), ("the b score:0.9", "asked")):
         planned = plan(Post(post_id="p", text=text), (), guard.limits, 10_000)
         judgements = await guard.judge([question.request for question in planned.questions])
         assessment = combine(planned, planned.questions, judgements, POLICY)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proguard_core.guards.embedded.language import has_signs, is_junk, speaks_english
+from proguard_core.guards.embedded.language import has_english_word, has_signs, is_junk, speaks_english
 
 ENGLISH = [
     "The bakery opens at eight and the bread is still warm.",
@@ -51,6 +51,14 @@ def test_a_claimed_language_counts_unless_the_words_are_english() -> None:
 def test_accents_tell_where_small_words_are_shared_with_english() -> None:
     assert not speaks_english("Quelqu'un a vu un vélo bleu près de la bibliothèque ? On me l'a emprunté")
     assert speaks_english("We had a crème brûlée at the café and it was the best I have had in years.")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "lol", "vendo armas baratas", "me voy a matar", "Moslems vergasen", "heil, so was"]
+)
+def test_without_a_small_word_of_english_alone_nobody_knows_the_language(text: str) -> None:
+    assert not has_english_word(text)
+    assert has_english_word(f"{text}, THEY said")
 
 
 @pytest.mark.parametrize("text", ["🎉", "💣🔫 🔥", "‼ ⁉ ☠", "\u200d\ufe0f"])

@@ -43,8 +43,10 @@ async def test_harmless_lies_below_the_bound_and_harmful_far_above(guard: NgramG
 @pytest.mark.parametrize(
     "text",
     ["", "   ", "🙂", "Great day 🔪", "Guten Morgen, wie geht es dir heute und was machst du?", "добрый день всем",
-     "k i l l h i m n o w", "Fine day. " * 40, "\x00\x01", "ｂａｄ " + "字"],
-    ids=["empty", "blank", "emoji", "text and emoji", "German", "Russian", "spelled out", "long", "binary", "mixed"],
+     "k i l l h i m n o w", "Fine day. " * 40, "\x00\x01", "ｂａｄ " + "字",
+     "vendo armas baratas"],
+    ids=["empty", "blank", "emoji", "text and emoji", "German", "Russian", "spelled out", "long", "binary", "mixed",
+         "no English word"],
 )  # fmt: skip
 async def test_what_is_not_short_plain_english_goes_on(guard: NgramGuard, text: str) -> None:
     (said,) = await guard.judge([GuardRequest(text)])
