@@ -90,14 +90,22 @@ def demo(
     bootstrap_servers: Annotated[str | None, typer.Option(help="Your Kafka; default: an embedded broker.")] = None,
     s3_endpoint: Annotated[str | None, typer.Option(help="Your S3; default: an embedded server.")] = None,
     bucket: Annotated[str, typer.Option(help="Bucket for the sample pictures.")] = "pictures",
-    keep: Annotated[bool, typer.Option("--keep", help="Go on until Ctrl-C, for posts of your own.")] = False,
+    keep: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep/--no-keep",
+            help="Go on until Ctrl-C, with the console beside it and for posts of your own; by default on a terminal.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Watch sample posts become verdicts; starts all parts that are not given."""
     from worker.local import demo as local
 
     if context.obj is not None:
         raise typer.BadParameter("the demo makes its own settings; give it PROGUARD_* variables instead of --config")
-    raise typer.Exit(local.run(bootstrap_servers, s3_endpoint, bucket=bucket, keep=keep))
+    goes_on = sys.stdout.isatty() if keep is None else keep
+    raise typer.Exit(local.run(bootstrap_servers, s3_endpoint, bucket=bucket, keep=goes_on))
 
 
 @app.command()

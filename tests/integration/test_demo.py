@@ -1,10 +1,12 @@
 """`proguard demo` as a user runs it: on the embedded parts, on a real Kafka and S3, when it fails, and on Ctrl-C."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,39 @@ def test_a_worker_that_cannot_start_fails_the_demo_and_says_why() -> None:
     assert result.returncode == 1
     assert "no-such-engine" in result.stdout
     assert "the worker ended with status 78" in result.stdout.splitlines()[-1]
+
+
+def clusters_of(console: str) -> list[str]:
+    """Names on the page of clusters, for whoever has the address that the demo says; none while nobody answers."""
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    try:
+        opener.open(console, timeout=10).close()
+        with opener.open(console.partition("/login")[0] + "/clusters", timeout=10) as page:
+            return re.findall(r'href="/clusters/R\d+"[^>]*>([^<]+)<', page.read().decode())
+    except OSError:
+        return []
+
+
+@pytest.mark.timeout(240)
+def test_kept_it_has_a_console_whose_clusters_fill_in() -> None:
+    demo = subprocess.Popen([*COMMAND, "--keep"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said: list[str] = []
+    try:
+        assert demo.stdout is not None
+        console = ""
+        while not console:
+            said.append(demo.stdout.readline())
+            assert said[-1], "".join(said)
+            console = said[-1].split()[1] if said[-1].startswith("Console: ") else ""
+        deadline = time.monotonic() + 120
+        while not clusters_of(console):
+            assert time.monotonic() < deadline, "".join(said)
+            time.sleep(1)
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(30) == 0
+    finally:
+        demo.kill()
+        demo.communicate()
 
 
 def children_of(pid: int) -> set[int]:

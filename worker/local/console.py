@@ -21,9 +21,10 @@ def open_console(stack: ExitStack, environment: Mapping[str, str], folder: Path)
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "TOKEN_SECRET": token,
-        # A handful of posts is all there is.
+        # A handful of posts is all there is, and nobody waits an hour.
         "MIN_CLUSTER_SIZE": "2",
         "REFRESH_EVERY_S": "2",
+        "RECLUSTER_EVERY_S": "5",
     }
     inherited = {name: value for name, value in environment.items() if not name.startswith("PROGUARD_CONSOLE__")}
     whole = inherited | {f"PROGUARD_CONSOLE__{name}": value for name, value in own.items()}

@@ -25,7 +25,7 @@ from worker.local.console import open_console
 from worker.local.objects import LocalObjects, make_bucket
 from worker.local.outcomes import OutcomeReader
 from worker.local.pictures import make_pictures
-from worker.local.posts import Sample, load_samples
+from worker.local.posts import Sample, load_samples, new_risk
 from worker.local.table import Screen, summary
 from worker.local.tally import Coordinates, Tally
 from worker.moderation.client_config import BROKER_MAX_MESSAGE_BYTES, loader_config
@@ -34,6 +34,7 @@ from worker.settings import Settings, load
 DEADLINE_S = 120.0
 BUCKET = "proguard-demo"
 _INTERVAL_S = 0.12
+_NEW_POSTS, _NEW_INTERVAL_S = 40, 0.8
 _READ_S = 0.05
 _LOG_LINES = 15
 _INTERRUPTED = 130
@@ -74,6 +75,7 @@ def run(
 ) -> int:
     """Show the sample posts becoming verdicts. Parts that are not given are started here and ended with us.
 
+    keep: go on until Ctrl-C, with the console and posts of a risk that nobody has a name for.
     Returns 0 if every record got its answer within deadline_s seconds, 1 if not, 130 when interrupted. On a broker
     of your own delivery is exactly-once and missing topics are made; S3 keys come from AWS_* as everywhere.
     """
@@ -146,8 +148,6 @@ def _play(stage: Stage, stack: ExitStack, screen: Screen, keep: bool, deadline_s
         _create_topics(stage)
     stage.worker = stack.enter_context(Child(_proguard("moderate"), stage.log, stage.environment))
     screen.say(_where(stage))
-    if keep:
-        screen.say(f"Console: {open_console(stack, stage.environment, stage.folder)}")
     settings = _settings(stage)
     samples = _samples(stage, settings)
     reader = OutcomeReader(settings)
@@ -157,7 +157,9 @@ def _play(stage: Stage, stack: ExitStack, screen: Screen, keep: bool, deadline_s
     screen.progress("")
     _sum_up(stage, screen, complete, deadline_s)
     if keep and complete:
-        _keep(stage, reader, screen)
+        # Not before: two more processes would make the first verdict wait.
+        screen.say(f"Console: {open_console(stack, stage.environment, stage.folder)} (in some seconds)")
+        _keep(stage, settings, reader, screen)
     return 0 if complete else 1
 
 
@@ -281,20 +283,29 @@ def _sum_up(stage: Stage, screen: Screen, complete: bool, deadline_s: float) -> 
 
 _NEXT = (
     "The records are on moderation.verdicts, moderation.risks, moderation.retraining and moderation.dead-letters.",
-    "Next: `proguard demo --keep`, with the console beside it, and `proguard send FILE.jsonl` from another terminal;",
-    "      `proguard judge FILE.jsonl` without Kafka; your own Kafka and S3: README.md.",
+    "Next: `proguard judge FILE.jsonl` without Kafka; `proguard console --demo-data`, a month of invented risks;",
+    "      `proguard demo --keep` goes on, with the console beside it; your own Kafka and S3: README.md.",
 )
 
 
-def _keep(stage: Stage, reader: OutcomeReader, screen: Screen) -> None:
-    """Go on showing verdicts until Ctrl-C."""
+def _keep(stage: Stage, settings: Settings, reader: OutcomeReader, screen: Screen) -> None:
+    """Go on until Ctrl-C: posts of a new risk come in, and whatever the user sends; the console sees their crowd."""
     exports = stage.folder / "demo.env"
     kept = {name: value for name, value in stage.environment.items() if name.startswith(("PROGUARD_", "AWS_"))}
     exports.touch(mode=0o600)
     exports.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in kept.items()))
     screen.say(f"\nStill running. In another terminal: source {exports}; proguard send FILE.jsonl. Ctrl-C ends it.")
+    screen.say(
+        "Meanwhile people begin to offer fixed matches, which no policy lists: look at the console's clusters.\n"
+    )
+    producer = Producer({**loader_config(settings, BROKER_MAX_MESSAGE_BYTES), "linger.ms": 0})
+    waiting, next_at = deque(new_risk(_NEW_POSTS)), time.monotonic()
     try:
         while True:
+            if waiting and time.monotonic() >= next_at:
+                _send(producer, settings.topics.posts, waiting.popleft(), stage)
+                next_at = time.monotonic() + _NEW_INTERVAL_S
+            producer.poll(0)
             _show(stage, reader, screen)
             screen.progress(f"{len(stage.tally.verdicts)} verdicts so far")
             _check_worker(stage)

@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Any
 
 from worker.commands.posts_file import with_references
+from worker.local import emerging
 
 ERASED = "p31"
 BROKEN_KEY = "broken-app"
@@ -29,6 +30,15 @@ def load_samples(reference: Callable[[str], str]) -> list[Sample]:
     """
     samples = [_sample(line, reference) for line in read_lines()]
     return [*samples, Sample(key=ERASED, value=None, modality="", shown="(the author deletes this post)")]
+
+
+def new_risk(count: int) -> list[Sample]:
+    """Posts of a risk that no policy lists, an author each: they become a cluster of the console."""
+    posts = enumerate(emerging.texts(emerging.POSTS, count, 1), 1)
+    made = [
+        {"post_id": f"new-{at:02}", "author_id": f"tipster-{at}", "language": "en", "text": text} for at, text in posts
+    ]
+    return [Sample(post["post_id"], json.dumps(post).encode(), shown=post["text"]) for post in made]
 
 
 def read_lines() -> list[bytes]:
