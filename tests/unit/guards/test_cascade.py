@@ -82,7 +82,7 @@ FOREIGN = [
     "kill urself bro",
     "14 88",
     "https://t.me/x",
-    "",
+    " ",
 ]
 
 
