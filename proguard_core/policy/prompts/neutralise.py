@@ -10,7 +10,7 @@ import re
 from proguard_core.policy.prompts.contract import ENGLISH_KEYS
 
 # Part of a guard's revision: change it with what is replaced.
-NEUTRAL_VERSION = 1
+NEUTRAL_VERSION = 2
 
 _OPENING = "‹"
 _COLON = "∶"
@@ -21,8 +21,8 @@ _NAMES = (
     r"think(?:ing)?|answer|conversation|user|agent|system|assistant|human|tool_call|tool_response|tools|"
     r"image|video|audio|start_of_turn|end_of_turn|start_of_image|bos|eos|unk|pad|s|policy|categories"
 )
-# An unfinished tag counts too: what follows the post could finish it.
-_TAG = re.compile(rf"<(?=\s{{0,8}}/?\s{{0,8}}(?:{_NAMES})(?:[\s/>]|$))", re.IGNORECASE)
+# An unfinished tag counts too: what follows the post could finish it. Invisible characters hide none.
+_TAG = re.compile(rf"<(?=[\s/\u00ad\u200b-\u200f\u2060-\u2064\ufeff]{{0,16}}(?:{_NAMES})(?![\w-]))", re.IGNORECASE)
 _INSTRUCTION = re.compile(r"\[(?=/?INST\])", re.IGNORECASE)
 _SYSTEM = re.compile(r"<(?=</?SYS>>)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -37,10 +37,9 @@ _KEYS = ("request", "response", "category", *ENGLISH_KEYS)
 _SPEAKERS = ("user", "agent", "assistant", "system", "human")
 # What can stand right before such a colon; most colons are behind something else.
 _ENDINGS = frozenset("".join(f"{word[-1]}{word[-1].upper()}" for word in (*_KEYS, *_SPEAKERS)) + _MARKS)
-_TURN_WINDOW = 40
-_TURN = re.compile(
-    r"[\s>#*_\"'`-]*(?:(?:human|ai|end)[ _-]?)?(?:user|agent|assistant|system|human)[ \t*_\"'`]*", re.IGNORECASE
-)
+_BEFORE_SPEAKERS = ("human", "ai", "end")
+_LINE_ENDS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+_LINE_MARKS = frozenset(">#*_\"'`-")
 
 
 def neutral(text: str) -> str:
@@ -70,14 +69,34 @@ def _without_labels(text: str) -> str:
         if text[at - 1] not in _ENDINGS:
             continue
         before = text[max(0, at - _KEY_WINDOW) : at].rstrip(_MARKS).casefold()
-        if before.endswith(_KEYS) or (before.endswith(_SPEAKERS) and _begins_turn(text, at)):
+        if before.endswith(_KEYS) or (before.endswith(_SPEAKERS) and _begins_turn(text, at, before)):
             pieces += [text[end:at], _COLON]
             end = at + 1
     return "".join([*pieces, text[end:]]) if pieces else text
 
 
-def _begins_turn(text: str, colon: int) -> bool:
-    newline = text.rfind("\n", max(0, colon - _TURN_WINDOW), colon)
-    if newline < 0 and colon > _TURN_WINDOW:
-        return False
-    return _TURN.fullmatch(text, newline + 1, colon) is not None
+def _begins_turn(text: str, colon: int, before: str) -> bool:
+    """Whether the speaker before the colon begins a line, however far it is indented or marked.
+
+    before: what stands before the colon, folded, without marks behind it.
+    """
+    speaker = next(name for name in _SPEAKERS if before.endswith(name))
+    end = colon
+    while text[end - 1] in _MARKS:
+        end -= 1
+    at = _without_marks(text, end - len(speaker))
+    if not _is_line_start(text, at):
+        head = text[max(0, at - _KEY_WINDOW) : at].casefold()
+        word = next((word for word in _BEFORE_SPEAKERS if head.endswith(word)), None)
+        at = at if word is None else _without_marks(text, at - len(word))
+    return _is_line_start(text, at)
+
+
+def _without_marks(text: str, at: int) -> int:
+    while not _is_line_start(text, at) and (text[at - 1].isspace() or text[at - 1] in _LINE_MARKS):
+        at -= 1
+    return at
+
+
+def _is_line_start(text: str, at: int) -> bool:
+    return at <= 0 or text[at - 1] in _LINE_ENDS
