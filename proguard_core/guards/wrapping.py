@@ -1,5 +1,6 @@
 """Wrappers that any engine can have, by keys of `[guard.settings]` that are not the engine's own."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,9 @@ from proguard_core.guards.disagreements import Disagreements
 from proguard_core.guards.protocol import Guard, GuardOptions
 from proguard_core.guards.shadow import ShadowGuard
 from proguard_core.policy.policy import Policy
+from proguard_core.policy.taxonomy import CATEGORY_NAMES, SUBCATEGORY_NAMES
+
+log = logging.getLogger(__name__)
 
 Create = Callable[[str, GuardOptions, Policy], Guard]
 
@@ -75,6 +79,12 @@ def _cascaded(second: Guard, table: dict[str, object], policy: Policy, create: C
             audit=checked.positive(table, "audit", usual.audit, most=1.0),
             least_recall=checked.positive(table, "least_recall", usual.least_recall, most=1.0),
         )
+        if own := sorted(policy.codes - set(CATEGORY_NAMES) - set(SUBCATEGORY_NAMES)):
+            log.warning(
+                "cascade: the policy alone lists %s: what the first guard did not learn by heads of yours "
+                "(guard.settings.cascade.settings.adapters) may stop there as safe",
+                ", ".join(own),
+            )
         return CascadeGuard(first, second, sureness)
     except ValueError as error:
         raise ValueError(f"guard.settings.cascade: {error}") from error

@@ -10,6 +10,7 @@ from proguard_core.guards.protocol import GuardOptions, GuardRequest
 from proguard_core.guards.shadow import ShadowGuard
 from proguard_core.policy.loader import load_policy
 from tests.support.guards import ScriptedGuard
+from tests.unit.policy.builders import SMALL, parse
 
 POLICY = load_policy()
 SCRIPTED = "tests.support.guards:scripted"
@@ -38,6 +39,13 @@ def test_the_second_guard_may_be_of_any_engine() -> None:
     guard = made(shadow=table)
     assert isinstance(guard, ShadowGuard)
     assert guard._second.name == "openai:m"
+
+
+def test_a_cascade_warns_of_categories_that_its_first_guard_cannot_know(caplog: pytest.LogCaptureFixture) -> None:
+    made(cascade={})
+    assert "cascade" not in caplog.text
+    create(SCRIPTED, GuardOptions(settings={"cascade": {}}), parse(SMALL))
+    assert "the policy alone lists C12:" in caplog.text
 
 
 @pytest.mark.parametrize(
