@@ -60,10 +60,12 @@ class Engine:
         """End the engine's process. Idempotent."""
         llm, self._llm = self._llm, None
         renderers, self._renderers = self._renderers, None
-        if renderers is not None:
-            await renderers.close()
-        if llm is not None:
-            await asyncio.to_thread(_shut_down, llm)
+        try:
+            if renderers is not None:
+                await renderers.close()
+        finally:
+            if llm is not None:
+                await asyncio.to_thread(_shut_down, llm)
 
     @property
     def layers(self) -> int:

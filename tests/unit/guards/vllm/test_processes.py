@@ -12,7 +12,9 @@ from multiprocessing.process import BaseProcess
 import pytest
 
 from proguard_core.guards.vllm import owner
-from proguard_core.guards.vllm.engine import in_daemon_thread
+from proguard_core.guards.vllm.engine import Engine, in_daemon_thread
+from proguard_core.guards.vllm.rendering import Renderers
+from proguard_core.guards.vllm.settings import EngineSettings
 
 _WORKER = """
 import os, subprocess, sys, time
@@ -108,3 +110,24 @@ async def test_what_it_raises_is_raised() -> None:
 
     with pytest.raises(ValueError, match="no model"):
         await in_daemon_thread(broken, print)
+
+
+class _Part:
+    """What an engine holds: it notes that it was ended, and may fail at it."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.ended, self.error = 0, error
+
+    def shutdown(self) -> None:
+        self.ended += 1
+        if self.error is not None:
+            raise self.error
+
+
+async def test_the_process_ends_although_a_renderer_does_not() -> None:
+    engine, llm, renderer = Engine(EngineSettings("m")), _Part(), _Part(RuntimeError("stuck"))
+    engine._llm, engine._renderers = llm, Renderers(_Part(), [renderer])
+    with pytest.raises(RuntimeError, match="stuck"):
+        await engine.close()
+    await engine.close()
+    assert (llm.ended, renderer.ended) == (1, 1)
