@@ -21,7 +21,7 @@ from worker.console.store import Store
 from worker.console.store.arrivals import NewRisk, VerdictKey
 from worker.console.store.models import ClusterRow, ClusterState, RiskRow
 
-_STEP = timedelta(hours=3)
+STEP = timedelta(hours=3)
 _RECLUSTERED_AT = 21
 
 
@@ -81,9 +81,9 @@ def run(store: Store, settings: ConsoleSettings, encoder: Encoder, month: Sequen
     pending = next(waiting, None)
     states: dict[str, str] = {}
     while clock.now < START + timedelta(days=DAYS):
-        clock.now += _STEP
+        clock.now += STEP
         batch = Batch()
-        _judged(batch, clock.now)
+        judged(batch, clock.now)
         while pending is not None and pending.observed_at <= clock.now:
             batch.arrivals.risks[risk_id(pending)] = NewRisk(hit(pending))
             pending = next(waiting, None)
@@ -99,9 +99,9 @@ def run(store: Store, settings: ConsoleSettings, encoder: Encoder, month: Sequen
     return told
 
 
-def _judged(batch: Batch, now: datetime) -> None:
+def judged(batch: Batch, now: datetime) -> None:
     """Verdicts since the last batch: safe ones, as many an hour as ever."""
-    hour = now - _STEP
+    hour = now - STEP
     while hour < now:
         revision = revision_at((hour - START) / timedelta(days=1))
         key = VerdictKey(hour.strftime("%Y-%m-%dT%H"), revision, "text", "safe", "none", "safe")

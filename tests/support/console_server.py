@@ -1,4 +1,4 @@
-"""The console's real server in a thread, on a month of invented history, for browsers."""
+"""The console's real server in a thread, for browsers and for benchmarks."""
 
 import threading
 import time
@@ -22,12 +22,22 @@ _START_S = 60.0
 
 @contextmanager
 def served(folder: Path) -> Iterator[tuple[str, Store]]:
-    """The address with its token, and the store."""
+    """A console on a month of invented history: its address with the token, and the store."""
     store = Store(f"sqlite:///{folder / 'risks.db'}", create=True)
-    demo_data.fill(store, utc_now())
+    try:
+        demo_data.fill(store, utc_now())
+        with serving(store, made_up=True) as where:
+            yield where, store
+    finally:
+        store.close()
+
+
+@contextmanager
+def serving(store: Store, *, made_up: bool = False) -> Iterator[str]:
+    """A console on a store; its address with the token."""
     (port,) = free_ports(1)
     settings = settings_of(user_header=None, trusted_proxies=[], port=port, requests_per_minute=100_000)
-    console = Console(settings, store, Access(settings.console), made_up=True)
+    console = Console(settings, store, Access(settings.console), made_up=made_up)
     config = uvicorn.Config(create_app(console), "127.0.0.1", port, log_config=None, access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="console")
@@ -37,8 +47,7 @@ def served(folder: Path) -> Iterator[tuple[str, Store]]:
         while not server.started and time.monotonic() < deadline:
             time.sleep(0.05)
         assert server.started
-        yield address(console, port).rpartition(" ")[2], store
+        yield address(console, port).rpartition(" ")[2]
     finally:
         server.should_exit = True
         thread.join()
-        store.close()

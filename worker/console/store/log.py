@@ -19,9 +19,8 @@ def entries(
     session: Session, who: str | None = None, subject: str | None = None, offset: int = 0, limit: int = PAGE
 ) -> Page[AuditRow]:
     """Entries, the latest first."""
-    asked = select(AuditRow)
-    if who is not None:
-        asked = asked.where(AuditRow.who == who)
-    if subject is not None:
-        asked = asked.where(AuditRow.subject == subject)
-    return paged(session, asked, (AuditRow.at.desc(), AuditRow.id.desc()), offset, limit)
+    conditions = [
+        column == value for column, value in ((AuditRow.who, who), (AuditRow.subject, subject)) if value is not None
+    ]
+    order = (AuditRow.at.desc(), AuditRow.id.desc())
+    return paged(session, select(AuditRow), conditions, AuditRow.id, order, (offset, limit))

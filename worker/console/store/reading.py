@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 from sqlalchemy import ColumnElement, Select, func, select
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import InstrumentedAttribute, Session, defer
 
 from worker.console.store.models import (
     ClusterDayRow,
@@ -132,7 +132,7 @@ def overview(session: Session, now: datetime, days: int = 30, shown: int = 20) -
 
 def clusters(session: Session, wanted: ClusterFilter, offset: int = 0, limit: int = PAGE) -> Page[ClusterRow]:
     """Clusters of a filter, sorted. Raises KeyError for a sort that is none."""
-    asked = select(ClusterRow).options(defer(ClusterRow.centroid)).where(*_conditions(wanted))
+    asked = select(ClusterRow).options(defer(ClusterRow.centroid))
     order = {
         "burst": (ClusterRow.emerging.desc(), ClusterRow.burst_ratio.desc().nulls_last()),
         "growth": (ClusterRow.last_day.desc(),),
@@ -142,7 +142,7 @@ def clusters(session: Session, wanted: ClusterFilter, offset: int = 0, limit: in
         "name": (func.lower(ClusterRow.name),),
         "severity": (ClusterRow.severity.desc().nulls_last(),),
     }[wanted.sort]
-    return paged(session, asked, (*order, ClusterRow.id), offset, limit)
+    return paged(session, asked, _conditions(wanted), ClusterRow.id, (*order, ClusterRow.id), (offset, limit))
 
 
 def cluster(session: Session, cluster_id: str) -> ClusterRow | None:
@@ -152,7 +152,8 @@ def cluster(session: Session, cluster_id: str) -> ClusterRow | None:
 
 def exemplars(session: Session, cluster_id: str, count: int = 5) -> list[RiskRow]:
     """The members closest to the centre, one an author; an author more than once only where there are too few."""
-    asked = select(RiskRow).where(RiskRow.cluster_id == cluster_id, RiskRow.similarity.is_not(None))
+    asked = select(RiskRow).options(defer(RiskRow.embedding))
+    asked = asked.where(RiskRow.cluster_id == cluster_id, RiskRow.similarity.is_not(None))
     closest = list(session.scalars(asked.order_by(RiskRow.similarity.desc(), RiskRow.id).limit(_EXEMPLARS_OF)))
     firsts: list[RiskRow] = []
     rest: list[RiskRow] = []
@@ -166,8 +167,9 @@ def exemplars(session: Session, cluster_id: str, count: int = 5) -> list[RiskRow
 
 def members(session: Session, cluster_id: str, offset: int = 0, limit: int = PAGE) -> Page[RiskRow]:
     """Members of a cluster, the latest first."""
-    asked = select(RiskRow).where(RiskRow.cluster_id == cluster_id)
-    return paged(session, asked, (RiskRow.observed_at.desc(), RiskRow.id.desc()), offset, limit)
+    order = (RiskRow.observed_at.desc(), RiskRow.id.desc())
+    asked = select(RiskRow).options(defer(RiskRow.embedding))
+    return paged(session, asked, [RiskRow.cluster_id == cluster_id], RiskRow.id, order, (offset, limit))
 
 
 def every_member(session: Session, cluster_id: str) -> Iterator[RiskRow]:
@@ -265,11 +267,22 @@ def hour_of(time: datetime) -> str:
     return time.strftime("%Y-%m-%dT%H")
 
 
-def paged(session: Session, asked: Select[Any], order: Sequence[Any], offset: int, limit: int) -> Page[Any]:
-    """A page of what is asked for."""
-    total = session.scalar(select(func.count()).select_from(asked.order_by(None).subquery())) or 0
-    rows = session.scalars(asked.order_by(*order).offset(offset).limit(limit)).all()
-    return Page(rows, total, offset)
+def paged(
+    session: Session,
+    asked: Select[Any],
+    conditions: Sequence[ColumnElement[bool]],
+    key: InstrumentedAttribute[Any],
+    order: Sequence[Any],
+    span: tuple[int, int],
+) -> Page[Any]:
+    """A page of the rows that are asked for, under the conditions. key: the rows' primary key: rows are wide, so that
+    they are counted and sorted by it, and only those of the page are read. span: rows before the page, rows of it.
+    """
+    offset, limit = span
+    matching = select(key).where(*conditions)
+    total = session.scalar(select(func.count()).select_from(matching.subquery())) or 0
+    here = list(session.scalars(matching.order_by(*order).offset(offset).limit(limit)))
+    return Page(session.scalars(asked.where(key.in_(here)).order_by(*order)).all(), total, offset)
 
 
 def _conditions(wanted: ClusterFilter) -> list[ColumnElement[bool]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy import text as clause
 from sqlalchemy.orm import Session, defer
 
@@ -45,10 +45,11 @@ def search(session: Session, query: str, wanted: RiskFilter | None = None, offse
     Anything may stand in a query: only its letters and digits count, and at most twelve words.
     """
     words = _WORDS.findall(query.casefold())[:_MAX_WORDS]
-    asked = _filtered(select(RiskRow).options(defer(RiskRow.embedding)), wanted or RiskFilter())
+    conditions = _conditions(wanted or RiskFilter())
     if words:
-        asked = asked.where(_matches(session, words))
-    risks = paged(session, asked, (RiskRow.observed_at.desc(), RiskRow.id.desc()), offset, limit)
+        conditions.append(_matches(session, words))
+    asked, order = select(RiskRow).options(defer(RiskRow.embedding)), (RiskRow.observed_at.desc(), RiskRow.id.desc())
+    risks = paged(session, asked, conditions, RiskRow.id, order, (offset, limit))
     return Found(risks, _clusters(session, words))
 
 
@@ -71,7 +72,7 @@ def _clusters(session: Session, words: list[str]) -> list[ClusterRow]:
     return list(session.scalars(asked.order_by(ClusterRow.size.desc(), ClusterRow.id).limit(_CLUSTERS)))
 
 
-def _filtered(asked: Select[Any], wanted: RiskFilter) -> Select[Any]:
+def _conditions(wanted: RiskFilter) -> list[ColumnElement[bool]]:
     equal = {
         RiskRow.cluster_id: wanted.cluster_id,
         RiskRow.modality: wanted.modality,
@@ -80,11 +81,9 @@ def _filtered(asked: Select[Any], wanted: RiskFilter) -> Select[Any]:
         RiskRow.nearest_code: wanted.nearest,
         RiskRow.author_id: wanted.author_id,
     }
-    for column, value in equal.items():
-        if value is not None:
-            asked = asked.where(column == value)
+    found = [column == value for column, value in equal.items() if value is not None]
     if wanted.since is not None:
-        asked = asked.where(RiskRow.observed_at >= wanted.since)
+        found.append(RiskRow.observed_at >= wanted.since)
     if wanted.until is not None:
-        asked = asked.where(RiskRow.observed_at < wanted.until)
-    return asked
+        found.append(RiskRow.observed_at < wanted.until)
+    return found
