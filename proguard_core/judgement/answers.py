@@ -122,7 +122,8 @@ def _untagged(text: str, start: int, stop: int, reasoned: int) -> Answer | None:
     keys = _line_keys(body)
     if not keys:
         return None
-    first = keys[0].start()
+    # Behind a reasoning a key counts wherever it stands, as it does in tags.
+    first = next(KEY.finditer(body)).start() if reasoned else keys[0].start()
     answer = Answer(_without_tags(text[:reasoned] if reasoned else body[:first]), reasoned=reasoned > 0)
     outside = [body[:first]] if reasoned else []
     _collect(answer, _CLOSING.sub("\n", body[first:]), outside)

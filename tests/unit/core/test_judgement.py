@@ -189,6 +189,8 @@ DOUBTFUL = {
     "taken back in other words": "<answer>\nRequest:safe\nIt isn't really safe.\nCategory:None\n</answer>",
     "taken back by a fence": "<answer>\n```unsafe\nRequest:safe\nCategory:None\n```\n</answer>",
     "a code in full width beside it": "<answer>\nRequest:safe\nCategory:None\nＣ３Ｓ１\n</answer>",
+    "a key in the prose of an end": "<think>a</think>I say Category: C3S1Request: no\nRequest: safe\nCategory: None",
+    "a line that another sign begins": "<think>a</think>\rCategory: C3S1x\nRequest: safe\nCategory: None",
     "lines in the prose of an end": "<think>a</think>The post is\nRequest: unsafe-ish, safe\nCategory: None",
 }
 
