@@ -6,6 +6,7 @@ message holds what the server wrote: it may quote the post. `detail` does; it is
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import httpx2
@@ -27,6 +28,8 @@ _IMAGE = ("image", "multimodal", "multi-modal", "mm_")
 _WHOLE = ("stop", None)
 # vLLM's words for an answer that it broke off by itself, as when it is told to end: what there is of it is no answer.
 _GIVEN_UP = ("abort", "error")
+# Some servers leave the tags of a reasoning in it.
+_OWN_TAGS = re.compile(r"\A\s*<think(?:ing)?>|</think(?:ing)?>\s*\Z", re.IGNORECASE)
 _RUNTIME_ADAPTERS = "vLLM does with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1"
 
 
@@ -179,7 +182,7 @@ def _answer(reply: bytes) -> Answer:
         raise Broken("its answer is malformed")
     if end in _GIVEN_UP:
         raise Broken(f"it gave the request up ({end})")
-    text = f"<think>{reasoning}</think>\n{content}" if reasoning else content
+    text = f"<think>{_OWN_TAGS.sub('', reasoning)}</think>\n{content}" if reasoning else content
     usage = said.get("usage")
     details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
     counts = _count(usage, "prompt_tokens"), _count(details, "cached_tokens"), _count(usage, "completion_tokens")

@@ -204,6 +204,15 @@ async def test_reasoning_that_the_server_takes_apart_is_put_back() -> None:
         assert (judgement.outcome, judgement.rationale) == (Outcome.UNSAFE, "it promises too much")
 
 
+async def test_reasoning_that_keeps_its_own_tags_is_one_reasoning() -> None:
+    said = answer("safe", "None").partition("</think>\n")[2]
+    with OpenAIServer() as server:
+        server.script.replies = [{"content": said, "reasoning": "<think>\na red square\n</think>\n"}]
+        async with started(server) as guard:
+            (judgement,) = await guard.judge([GuardRequest("", None, picture((255, 0, 0)))])
+    assert (judgement.outcome, judgement.rationale) == (Outcome.SAFE, "a red square")
+
+
 @pytest.mark.parametrize(
     "said",
     [
