@@ -50,7 +50,7 @@ def read_answer(text: str) -> Answer | None:
     found = _read(text, tags, start, answers)
     if found is not None:
         found.quoted = token_at >= start
-        found.reasoned &= bool(found.rationale.strip(_MARKS)) and _begins_with_one_reasoning(text, tags, start)
+        found.reasoned &= bool(found.rationale) and _begins_with_one_reasoning(text, tags, start)
     return found
 
 

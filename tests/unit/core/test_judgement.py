@@ -114,9 +114,7 @@ def test_a_reasoning_and_an_answer_that_a_picture_shows_are_not_the_guards_own(s
     assert said(text, kind=kind).outcome is (SAFE if kind is PromptKind.TEXT else UNDETERMINED)
 
 
-@pytest.mark.parametrize(
-    "empty", ["</think>", "<think></think>", "<think>\n \n</think>\n", "<thinking>\n- \n</thinking>"]
-)
+@pytest.mark.parametrize("empty", ["</think>", "<think></think>", "<think>\n \n</think>\n", "<thinking>\n</thinking>"])
 @pytest.mark.parametrize("kind", PromptKind)
 def test_where_a_picture_was_shown_an_empty_reasoning_is_none(empty: str, kind: PromptKind) -> None:
     """`</think>` and an answer are quickly written on a picture."""
