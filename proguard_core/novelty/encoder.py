@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 
 
 class SentenceEncoder:
-    """all-MiniLM-L6-v2 with int8 weights and fp32 arithmetic, so that a text's vector does not depend on its batch.
+    """all-MiniLM-L6-v2 in int8, with a scale for each token, so that a text's vector does not depend on its batch.
 
     `encode` may be called from several threads at once. Raises OSError or onnxruntime's errors where a file is broken.
     """

@@ -50,13 +50,13 @@ def _embedded(encoder: SentenceEncoder, phrases: Mapping[str, Sequence[str]]) ->
 
 
 def _export(base: Path, out: Path) -> None:
-    from proguard_core.training.sentence_encoder.export import Sentence, export_float, quantise_weights
+    from proguard_core.training.sentence_encoder.export import Sentence, export_float, quantise
 
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         full = Path(folder) / "fp32.onnx"
         export_float(Sentence(base), full)
-        quantise_weights(full, out / MODEL)
+        quantise(full, out / MODEL)
     shutil.copy(base / TOKENIZER, out / TOKENIZER)
 
 

@@ -14,6 +14,12 @@ from transformers import BertConfig, BertModel
 
 OPSET = 17
 SMALLEST = 4096
+_CONTRIBUTED = "com.microsoft"
+_CONSTANTS = {
+    "row.scale": np.array(1 / 127, dtype=np.float32),
+    "row.zero": np.array(128, dtype=np.uint8),
+    "row.least": np.array(1e-12, dtype=np.float32),
+}
 FIELDS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
 
 
@@ -52,15 +58,20 @@ def export_float(model: Sentence, path: Path) -> None:
     )
 
 
-def quantise_weights(source: Path, target: Path) -> None:
-    """Matrices and embeddings as int8, one scale a column or a row; they become fp32 again before they are used.
+def quantise(source: Path, target: Path) -> None:
+    """Matrix products in int8 with a scale for each row of activations, and embeddings as int8.
 
-    Only the file gets smaller: with activations in int8 a name's vector would depend on its neighbours in a batch.
+    With one scale for all activations, as onnxruntime's own quantisation has it, a name's vector would depend on its
+    neighbours in a batch. Here each token's activations are divided by their largest one, rounded, multiplied, and
+    multiplied by it again: exact in every batch.
     """
     model = onnx.load(str(source))
     graph = model.graph
     weights = {item.name: item for item in graph.initializer}
+    for name, value in _CONSTANTS.items():
+        _add(graph, name, value)
     nodes: list[onnx.NodeProto] = []
+    rounded: set[str] = set()
     for node in graph.node:
         place = {"MatMul": 1, "Gather": 0}.get(node.op_type)
         name = None if place is None else node.input[place]
@@ -69,15 +80,21 @@ def quantise_weights(source: Path, target: Path) -> None:
             nodes.append(node)
             continue
         graph.initializer.remove(weights.pop(name))
-        nodes += _matmul(graph, node, values) if node.op_type == "MatMul" else _gather(graph, node, values)
+        if node.op_type == "Gather":
+            nodes += _gather(graph, node, values)
+            continue
+        if node.input[0] not in rounded:  # queries, keys and values read the same
+            rounded.add(node.input[0])
+            nodes += _rows(node.input[0])
+        nodes += _matmul(graph, node, values)
     del graph.node[:]
     graph.node.extend(nodes)
-    onnx.checker.check_model(model)
+    model.opset_import.append(helper.make_opsetid(_CONTRIBUTED, 1))
     onnx.save(model, str(target))
 
 
-def _rounded(values: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    scale = np.maximum(np.abs(values).max(axis=axis, keepdims=True) / 127, np.float32(1e-12)).astype(np.float32)
+def _rounded(values: NDArray[np.float32], axis: int, most: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    scale = np.maximum(np.abs(values).max(axis=axis, keepdims=True) / most, np.float32(1e-12)).astype(np.float32)
     return np.round(values / scale).astype(np.int8), scale
 
 
@@ -86,17 +103,32 @@ def _add(graph: onnx.GraphProto, name: str, values: NDArray[np.generic]) -> str:
     return name
 
 
+def _rows(source: str) -> list[onnx.NodeProto]:
+    """Activations over their row's largest, in eight bits around 128."""
+    return [
+        helper.make_node("Abs", [source], [f"{source}.abs"]),
+        helper.make_node("ReduceMax", [f"{source}.abs"], [f"{source}.max"], axes=[-1], keepdims=1),
+        helper.make_node("Max", [f"{source}.max", "row.least"], [f"{source}.largest"]),
+        helper.make_node("Div", [source, f"{source}.largest"], [f"{source}.unit"]),
+        helper.make_node("QuantizeLinear", [f"{source}.unit", "row.scale", "row.zero"], [f"{source}.uint8"]),
+    ]
+
+
 def _matmul(graph: onnx.GraphProto, node: onnx.NodeProto, values: NDArray[np.float32]) -> list[onnx.NodeProto]:
-    name = node.input[1]
-    small, scale = _rounded(values, axis=0)
-    inputs = [_add(graph, f"{name}.int8", small), _add(graph, f"{name}.scale", scale.reshape(-1))]
-    node.input[1] = f"{name}.fp32"
-    return [helper.make_node("DequantizeLinear", inputs, [f"{name}.fp32"], f"{name}.dequantise", axis=1), node]
+    """Weights keep seven bits: processors without VNNI would overflow and answer differently."""
+    (source, name), (made,) = node.input, node.output
+    small, scale = _rounded(values, axis=0, most=63)
+    columns = [_add(graph, f"{name}.int8", small), _add(graph, f"{name}.scale", scale.reshape(-1))]
+    inputs = [f"{source}.uint8", columns[0], "row.scale", columns[1], "row.zero"]
+    return [
+        helper.make_node("MatMulIntegerToFloat", inputs, [f"{made}.unit"], domain=_CONTRIBUTED),
+        helper.make_node("Mul", [f"{made}.unit", f"{source}.largest"], [made], node.name),
+    ]
 
 
 def _gather(graph: onnx.GraphProto, node: onnx.NodeProto, values: NDArray[np.float32]) -> list[onnx.NodeProto]:
     name, rows, made = node.input[0], node.input[1], node.output[0]
-    small, scale = _rounded(values, axis=1)
+    small, scale = _rounded(values, axis=1, most=127)
     _add(graph, f"{name}.int8", small)
     _add(graph, f"{name}.scale", scale)
     return [
