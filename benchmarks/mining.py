@@ -67,7 +67,7 @@ def planted(wording: str, risks: int) -> dict[str, object]:
     return {
         "risks": len(month),
         "ari": round(_ari(month, told), 4),
-        "clusters": len(topics),
+        "clusters": len({*told.clusters.values()} - {None}),
         "ids_kept_all": round(float(np.average(told.kept)), 4),
         "ids_kept_least": round(min(told.kept), 4),
         "reclusterings": len(told.kept),
@@ -139,13 +139,18 @@ def _ari(month: Sequence[Planted], told: feeding.Told) -> float:
 
 
 def _topics(month: Sequence[Planted], told: feeding.Told) -> dict[str, str]:
-    """Of each cluster the topic that most of its members are of."""
+    """Of each cluster the topic that most of its members are of; of one that was merged, that of where they are now."""
     counts: dict[str, Counter[str]] = {}
     for each in month:
         if (cluster := told.clusters[feeding.risk_id(each)]) is not None:
             counts.setdefault(cluster, Counter())[each.topic.partition("-")[0]] += 1
     found = {cluster: topics.most_common(1)[0][0] for cluster, topics in counts.items()}
-    return found | {cluster: "gone" for _, cluster, _ in told.events if cluster not in found}
+    for _, cluster, _ in told.events:
+        now = cluster
+        while now in told.successors:
+            now = told.successors[now]
+        found.setdefault(cluster, found.get(now, "gone"))
+    return found
 
 
 def main() -> None:

@@ -27,11 +27,13 @@ _RECLUSTERED_AT = 21
 
 @dataclass(slots=True)
 class Told:
-    """clusters: the cluster of each risk at the end; kept: of each re-clustering the share of members that kept theirs;
-    emerged: when each cluster began to emerge, or was held; events: (time, cluster, state).
+    """clusters: the cluster of each risk at the end; successors: of a cluster that was merged, the one it is in now.
+    kept: of each re-clustering the share of members that kept theirs; events: (time, cluster, state), where state is
+    what a cluster became then.
     """
 
     clusters: dict[str, str | None] = field(default_factory=dict)
+    successors: dict[str, str] = field(default_factory=dict)
     kept: list[float] = field(default_factory=list)
     events: list[tuple[datetime, str, str]] = field(default_factory=list)
 
@@ -95,6 +97,8 @@ def run(store: Store, settings: ConsoleSettings, encoder: Encoder, month: Sequen
         miner.refresh()
         told.events += _changes(store, states, clock.now)
     with store.reading() as session:
+        merged = select(ClusterRow.id, ClusterRow.successor).where(ClusterRow.successor.is_not(None))
+        told.successors = {str(key): str(into) for key, into in session.execute(merged)}
         told.clusters = {str(key): place for key, place in session.execute(select(RiskRow.risk_id, RiskRow.cluster_id))}
     return told
 

@@ -5,6 +5,7 @@ not make another one of it. numpy for joining; `cluster` and `match` need scikit
 """
 
 import importlib.util
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -18,13 +19,16 @@ NONE = -1
 MOST_ALONE = 3000
 # Many neighbours keep large crowds whole, few find small ones early.
 _SAMPLES, _FEW_SAMPLES = 15, 5
+GOOD_PART = 0.2
+"""Share of a cluster that is a good part of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
     """name_weight: of the name's vector beside the post's. min_size: members of a cluster; min_share: of all risks, in
     the first pass. dimensions: principal components that HDBSCAN sees; sample: risks that it sees at most.
-    coherence: mean cosine of members to their centre below which a crowd is none; join: cosine from which a risk joins.
+    coherence: mean cosine of members to their centre below which a crowd is none; join: cosine from which a risk joins;
+    alike: mean cosine of centres from which crowds are one.
     """
 
     name_weight: float = 0.6
@@ -34,6 +38,7 @@ class ClusterSettings:
     sample: int = 12_000
     coherence: float = 0.63
     join: float = 0.55
+    alike: float = 0.65
     seed: int = 0
 
 
@@ -103,7 +108,7 @@ def cluster(vectors: Floats, settings: ClusterSettings = DEFAULTS) -> Labels:
             labels[left], count = _pass(vectors[left], share, samples, settings, found)
             found += count
             labels = _joined(vectors, labels, settings.join)
-    return labels
+        return united(vectors, labels, settings)
 
 
 def neighbourhoods(vectors: Floats, settings: ClusterSettings = DEFAULTS) -> Labels:
@@ -129,7 +134,46 @@ def neighbourhoods(vectors: Floats, settings: ClusterSettings = DEFAULTS) -> Lab
     return _joined(vectors, labels, settings.join)
 
 
-def match(old: Sequence[str | None], new: Labels, min_part: float = 0.2) -> Matching:
+def united(vectors: Floats, labels: Labels, settings: ClusterSettings = DEFAULTS) -> Labels:
+    """Crowds whose centres are alike made one (average linkage); what is no crowd then is dissolved.
+
+    Needs scikit-learn.
+    """
+    from sklearn.cluster import AgglomerativeClustering
+
+    centres, _ = centres_of(vectors, labels)
+    if len(centres) < 2:
+        return labels
+    linked = AgglomerativeClustering(
+        n_clusters=None, metric="cosine", linkage="average", distance_threshold=1 - settings.alike
+    )
+    of = linked.fit_predict(centres)
+    united = np.where(labels == NONE, NONE, of[np.maximum(labels, 0)]).astype(np.int64)
+    _, coherence = centres_of(vectors, united)
+    united[np.isin(united, np.flatnonzero(coherence < settings.coherence))] = NONE
+    return _renumbered(united)
+
+
+def settled(labels: Labels, old: Sequence[str | None], min_part: float = GOOD_PART) -> Labels:
+    """Labels without small pieces torn out of a cluster that goes on: they stay with it.
+
+    old: of each risk the cluster that an earlier clustering put it in, None where it only joined one since. A piece of
+    which at least half was there before would be new by its label alone, and without a past it would look like a burst.
+    """
+    matching, sizes, kept = match(old, labels, min_part), Counter(old), labels.copy()
+    goes_on = {name: label for label, name in matching.ids.items() if name is not None}
+    for label, name in matching.ids.items():
+        if name is not None:
+            continue
+        members = np.flatnonzero(labels == label)
+        came = Counter(name for name in (old[int(at)] for at in members) if name is not None)
+        for source, count in came.most_common(1):
+            if source in goes_on and 2 * count >= len(members) and count < min_part * sizes[source]:
+                kept[members] = goes_on[source]
+    return _renumbered(kept)
+
+
+def match(old: Sequence[str | None], new: Labels, min_part: float = GOOD_PART) -> Matching:
     """Which old cluster each new label goes on from: the assignment with the most members that stay (Hungarian method).
 
     old: of each risk the cluster that it was in; min_part: share of an old cluster that is a good part of it.
@@ -237,3 +281,9 @@ def _joined(vectors: Floats, labels: Labels, join: float) -> Labels:
     joined = labels.copy()
     joined[outside] = np.where(similarity >= join, best, NONE)
     return joined
+
+
+def _renumbered(labels: Labels) -> Labels:
+    """The same crowds as 0, 1, ... without gaps."""
+    there = np.unique(labels[labels != NONE])
+    return np.where(labels == NONE, NONE, np.searchsorted(there, labels)).astype(np.int64)

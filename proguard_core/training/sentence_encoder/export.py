@@ -15,7 +15,7 @@ from transformers import BertConfig, BertModel
 OPSET = 17
 SMALLEST = 4096
 _CONTRIBUTED = "com.microsoft"
-_CONSTANTS = {
+_CONSTANTS: dict[str, NDArray[np.generic]] = {
     "row.scale": np.array(1 / 127, dtype=np.float32),
     "row.zero": np.array(128, dtype=np.uint8),
     "row.least": np.array(1e-12, dtype=np.float32),
@@ -68,8 +68,8 @@ def quantise(source: Path, target: Path) -> None:
     model = onnx.load(str(source))
     graph = model.graph
     weights = {item.name: item for item in graph.initializer}
-    for name, value in _CONSTANTS.items():
-        _add(graph, name, value)
+    for constant, value in _CONSTANTS.items():
+        _add(graph, constant, value)
     nodes: list[onnx.NodeProto] = []
     rounded: set[str] = set()
     for node in graph.node:

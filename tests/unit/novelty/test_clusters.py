@@ -1,5 +1,7 @@
 """Crowds are found, what points nowhere is none, and ids go on by what stays together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,32 @@ def test_without_scikit_learn_crowds_are_found_too(monkeypatch: pytest.MonkeyPat
 def test_too_few_are_no_crowd(count: int) -> None:
     vectors = clusters.unit(np.ones((count, 64), dtype=np.float32))
     assert list(clusters.cluster(vectors, SETTINGS)) == [NONE] * count
+
+
+def test_crowds_that_are_alike_are_one_and_what_is_no_crowd_then_is_dissolved() -> None:
+    vectors, truth = crowds([80, 80])
+    between = clusters.unit(vectors[:80].mean(axis=0)[None] + 0.75 * vectors[80:].mean(axis=0)[None])
+    near = np.repeat(between, 40, axis=0)  # at a cosine of about 0.8 to the first
+    everything, labels = np.concatenate([vectors, near]), np.concatenate([truth, np.full(40, 2)])
+    together = clusters.united(everything, labels)
+    assert list(together[:80]) == [together[0]] * 80
+    assert list(together[160:]) == [together[0]] * 40
+    assert together[80] not in (together[0], NONE)
+    _, coherence = clusters.centres_of(everything, together)
+    between_both = float(coherence.mean())
+    strict = clusters.united(everything, labels, replace(SETTINGS, coherence=between_both))
+    assert {*strict[:80], *strict[160:]} == {NONE}
+    assert set(strict[80:160]) == {0}
+
+
+def test_a_small_piece_of_a_cluster_stays_with_it_and_a_good_part_is_a_split() -> None:
+    old = ["A"] * 100 + [None] * 20
+    piece = np.array([0] * 85 + [1] * 15 + [2] * 20)
+    assert list(clusters.settled(piece, old)) == [0] * 100 + [1] * 20
+    good_part = np.array([0] * 75 + [1] * 25 + [2] * 20)
+    assert list(clusters.settled(good_part, old)) == list(good_part)
+    mostly_new = np.array([0] * 91 + [1] * 29)
+    assert list(clusters.settled(mostly_new, old)) == list(mostly_new)
 
 
 def test_ids_go_on_and_splits_and_merges_are_told() -> None:

@@ -95,13 +95,13 @@ class Miner:
         self._load_centres()  # people may have decided since
 
     def recluster(self) -> Done:
-        """Cluster the latest risks anew. Needs scikit-learn. The store is held only while the outcome is written."""
+        """Cluster the latest risks anew. The store is held only while the outcome is written."""
         now = self._clock()
         with self._store.reading() as session:
             found = snapshot(session, self._settings.recluster_risks)
         if not found.ids:
             return Done()
-        labels = clusters.cluster(found.vectors, self._cluster)
+        labels = clusters.settled(clusters.cluster(found.vectors, self._cluster), found.batch)
         with self._store.writing() as session:
             done = Writing(session, found, labels, self._describer, now).run(self._cluster.join)
             session.flush()

@@ -16,6 +16,7 @@ from worker.console.mining.describing import Describer
 from worker.console.store.models import Change, ClusterEventRow, ClusterRow, ClusterState, NoteRow, RiskRow
 
 _AT_ONCE = 1000
+_BATCH = "batch"
 _NUMBERS = "cluster_numbers"
 _DESCRIBED_BY = 500
 # A cosine that moved less is not written again.
@@ -24,12 +25,16 @@ _WORTH = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Risks that have a vector, the latest first: row numbers, unit vectors, and the cluster that each is in."""
+    """Risks that have a vector, the latest first: row numbers, unit vectors, and the cluster that each is in.
+
+    batch: the same where a clustering put it there, None where it only joined since.
+    """
 
     ids: Sequence[int]
     vectors: Floats
     old: Sequence[str | None]
     similarities: Sequence[float | None]
+    batch: Sequence[str | None]
 
 
 @dataclass(slots=True)
@@ -45,12 +50,16 @@ class Done:
 
 def snapshot(session: Session, risks: int) -> Snapshot:
     """The latest risks, at most so many."""
-    asked = select(RiskRow.id, RiskRow.embedding, RiskRow.cluster_id, RiskRow.similarity)
+    asked = select(RiskRow.id, RiskRow.embedding, RiskRow.cluster_id, RiskRow.similarity, RiskRow.assigned_by)
     asked = asked.where(RiskRow.embedding.is_not(None)).order_by(RiskRow.observed_at.desc(), RiskRow.id.desc())
     rows = session.execute(asked.limit(risks)).all()
     vectors = np.stack([np.asarray(row[1]) for row in rows]) if rows else np.zeros((0, 1), dtype=np.float32)
     return Snapshot(
-        [row[0] for row in rows], clusters.unit(vectors), [row[2] for row in rows], [row[3] for row in rows]
+        [row[0] for row in rows],
+        clusters.unit(vectors),
+        [row[2] for row in rows],
+        [row[3] for row in rows],
+        [row[2] if row[4] == _BATCH else None for row in rows],
     )
 
 
@@ -149,8 +158,9 @@ class Writing:
                 to, cosine = None, None
             if old is not None:
                 kept[to == old] += 1
-            if to != old or abs((cosine or 0) - (self._found.similarities[at] or 0)) > _WORTH:
-                by = None if to is None else "batch"
+            moved = to != old or abs((cosine or 0) - (self._found.similarities[at] or 0)) > _WORTH
+            if moved or self._found.batch[at] != to:
+                by = None if to is None else _BATCH
                 changed.append({"id": row_id, "cluster_id": to, "similarity": cosine, "assigned_by": by})
         self.done.kept, self.done.moved = kept[True], kept[False]
         self._session.flush()
