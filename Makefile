@@ -81,6 +81,8 @@ lock: $(DEV_STAMP) ## Resolve the newest allowed releases into requirements/*.lo
 		--group dev pyproject.toml requirements/build.in requirements/verl.in -o requirements/verl.lock
 	@$(COMPILE) --upgrade --python-platform x86_64-manylinux_2_28 --override requirements/gpu-overrides.txt \
 		--extra vllm pyproject.toml requirements/build.in -o requirements/gpu.lock
+	@$(COMPILE) --upgrade --python-platform x86_64-manylinux_2_28 --override requirements/gpu-overrides.txt \
+		-c requirements/gpu.lock --extra vllm --extra train pyproject.toml requirements/build.in -o requirements/trainer-gpu.lock
 
 engines: $(ENGINES_STAMP) ## .venv-engines: torch, vLLM for CPUs, transformers, TRL (about 7 GB)
 

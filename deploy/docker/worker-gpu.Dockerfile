@@ -1,14 +1,17 @@
 # syntax=docker/dockerfile:1
 # The worker with vLLM in its own process, for NVIDIA GPUs (CUDA 13 wheels; the host needs a driver of 580 or newer):
 #   docker build -f deploy/docker/worker-gpu.Dockerfile -t proguard-worker:gpu .
+# The trainer of a chat model is the same with TRL beside it:
+#   docker build -f deploy/docker/worker-gpu.Dockerfile --build-arg LOCK=trainer-gpu.lock -t proguard-trainer:gpu .
 # The wheels bring CUDA along, so the base needs none. The model is mounted read-only (/models), never downloaded.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
+ARG LOCK=gpu.lock
 WORKDIR /build
 RUN ["python", "-m", "venv", "/opt/proguard"]
-COPY requirements/gpu.lock ./
-RUN ["/opt/proguard/bin/pip", "install", "--no-cache-dir", "--no-deps", "--require-hashes", "-r", "gpu.lock"]
+COPY requirements/${LOCK} ./locked.txt
+RUN ["/opt/proguard/bin/pip", "install", "--no-cache-dir", "--no-deps", "--require-hashes", "-r", "locked.txt"]
 COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
 COPY schemas schemas
 COPY proguard_core proguard_core
