@@ -108,7 +108,7 @@ def cluster(vectors: Floats, settings: ClusterSettings = DEFAULTS) -> Labels:
             labels[left], count = _pass(vectors[left], share, samples, settings, found)
             found += count
             labels = _joined(vectors, labels, settings.join)
-        return united(vectors, labels, settings)
+        return nearer(vectors, united(vectors, labels, settings))
 
 
 def neighbourhoods(vectors: Floats, settings: ClusterSettings = DEFAULTS) -> Labels:
@@ -152,6 +152,15 @@ def united(vectors: Floats, labels: Labels, settings: ClusterSettings = DEFAULTS
     _, coherence = centres_of(vectors, united)
     united[np.isin(united, np.flatnonzero(coherence < settings.coherence))] = NONE
     return _renumbered(united)
+
+
+def nearer(vectors: Floats, labels: Labels) -> Labels:
+    """Members of crowds in the crowd whose centre is nearest: a small dense one gets those of its kind from the large
+    one beside it, and with them its past.
+    """
+    centres, _ = centres_of(vectors, labels)
+    best, _ = nearest(vectors, centres)
+    return np.where(labels == NONE, NONE, best)
 
 
 def settled(labels: Labels, old: Sequence[str | None], min_part: float = GOOD_PART) -> Labels:

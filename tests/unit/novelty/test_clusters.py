@@ -72,6 +72,13 @@ def test_crowds_that_are_alike_are_one_and_what_is_no_crowd_then_is_dissolved() 
     assert set(strict[80:160]) == {0}
 
 
+def test_a_small_dense_crowd_has_what_is_of_its_kind_in_the_large_one_beside_it() -> None:
+    vectors, truth = crowds([300, 60], spread=0.3)
+    late = np.flatnonzero(truth == 1)[40:]
+    early_in_the_large_one = np.where(np.arange(len(truth)) < late[0], 0, 1)
+    assert list(clusters.nearer(vectors, early_in_the_large_one)) == list(truth)
+
+
 def test_a_small_piece_of_a_cluster_stays_with_it_and_a_good_part_is_a_split() -> None:
     old = ["A"] * 100 + [None] * 20
     piece = np.array([0] * 85 + [1] * 15 + [2] * 20)
