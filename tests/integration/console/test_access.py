@@ -14,7 +14,7 @@ CONFIRM = {"decision": "confirm", "name": "Ticket touting", "version": "1"}
 FORMS: tuple[tuple[str, dict[str, str], int], ...] = (
     ("/clusters/R2/decide", CONFIRM, 303),
     ("/clusters/R5/snooze", {"days": "7"}, 303),
-    ("/clusters/R5/plan", {"severity": "high", "owner": "ann", "due": "2026-12-24"}, 303),
+    ("/clusters/R5/plan", {"version": "1", "severity": "high", "owner": "ann", "due": "2026-12-24"}, 303),
     ("/review/post", {"post": "1", "label": "safe"}, 303),
     ("/risk/decide", {"risk": "moderation.posts-0-21", "decision": "wrong"}, 303),
 )

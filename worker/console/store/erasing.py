@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, Delete, Update, delete, or_, select, update
+from sqlalchemy import CursorResult, Delete, Update, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -55,6 +55,14 @@ def erase_posts(session: Session, tombstones: Iterable[Tombstone]) -> Erased:
     return Erased(risks, queued)
 
 
+def erase_post(session: Session, post_id: str, who: str, now: datetime) -> Erased:
+    """Forget one post by hand. The audit log says it, by hash."""
+    done = erase_posts(session, [Tombstone(post_id, now)])
+    detail = {"risks": done.risks, "queued": done.queued}
+    session.add(AuditRow(at=now, who=who, what="erase_post", subject=post_hash(post_id), detail=detail))
+    return done
+
+
 def erase_author(session: Session, author_id: str, who: str, now: datetime) -> Erased:
     """Forget all posts of an author that are here, and what of them may still come. The audit log says it, by hash."""
     ids = {
@@ -80,7 +88,12 @@ def sweep(session: Session, now: datetime, retention_days: int) -> Erased:
     old = QueueRow.judged_at < limit
     gone = count(session, delete(QueueRow).where(old, QueueRow.label.is_(None)))
     bare: dict[str, Any] = {"text": None, "response": None, "images": [], "author_id": None}
-    held = or_(QueueRow.text.is_not(None), QueueRow.response.is_not(None), QueueRow.author_id.is_not(None))
+    held = or_(
+        QueueRow.text.is_not(None),
+        QueueRow.response.is_not(None),
+        QueueRow.author_id.is_not(None),
+        func.json_array_length(QueueRow.images) > 0,
+    )
     wiped = count(session, update(QueueRow).where(old, held).values(**bare))
     session.execute(delete(ErasureRow).where(ErasureRow.erased_at < limit - timedelta(days=retention_days)))
     if session.get_bind().dialect.name == "sqlite" and (risks or gone):

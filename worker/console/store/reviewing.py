@@ -13,8 +13,9 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from proguard_core.policy.policy import MINORS, SEXUAL
+from proguard_core.policy.policy import MINORS, SEXUAL, concerns_minors
 from proguard_core.policy.taxonomy import name_key
+from schemas.common import CategoryKind
 from schemas.review import Decision, Review
 from worker.console.store.erasing import withhold
 from worker.console.store.models import (
@@ -34,6 +35,7 @@ _STATES = {
     Decision.REJECT: ClusterState.REJECTED,
 }
 _WITHHELD = frozenset({MINORS, SEXUAL})
+_NO_NAME = "(withheld)"
 
 
 class ReviewError(Exception):
@@ -95,11 +97,13 @@ def decide(
         raise ConflictError(f"cluster {cluster_id} has become part of {row.successor}", row)
     if row.version != decided.version:
         raise ConflictError(f"cluster {cluster_id} was changed by someone else meanwhile", row)
+    _check_minors(row, decided)
+    before = {"state": row.state.value, "name": row.name, "code": row.code, "named_by": row.named_by}
     review = _write(session, cluster_id, None, decided, now)
     review.posts = _members(session, cluster_id)
-    review.before = {"state": row.state.value, "name": row.name, "code": row.code, "named_by": row.named_by}
     agreed = _agreeing(session, review) if two_persons else [decided.reviewer, ""]
     counts = len(set(agreed)) > 1 or decided.decision is Decision.RENAME
+    review.before = {**before, "counts": counts}
     if counts:
         _apply(row, decided)
         if decided.code in _WITHHELD and decided.decision is not Decision.REJECT:
@@ -121,7 +125,7 @@ def decide_post(session: Session, post_id: str, decided: Decided, now: datetime)
 
 
 def undo(session: Session, review_id: str, reviewer: str, now: datetime) -> ReviewRow:
-    """Withdraw a decision: another record. The cluster is as before it, unless it was decided on again since.
+    """Withdraw a decision: another record. The cluster is what the decisions that still stand make of it.
 
     Anybody who may review may withdraw it, a colleague's too; the record says who did. ReviewError where it cannot be
     withdrawn: unknown, undone already, or an undoing itself.
@@ -131,7 +135,7 @@ def undo(session: Session, review_id: str, reviewer: str, now: datetime) -> Revi
         raise ReviewError(f"there is no decision {review_id} to undo")
     if session.scalar(select(ReviewRow.review_id).where(ReviewRow.undoes == review_id)) is not None:
         raise ReviewError("it has been undone already")
-    if row.code in _WITHHELD:
+    if row.code in _WITHHELD and row.before.get("counts", True):
         raise ReviewError("what it withheld is gone, so it cannot be undone")
     undoing = ReviewRow(
         review_id=_new_id(),
@@ -164,9 +168,15 @@ def snooze(session: Session, cluster_id: str, until: datetime | None, who: str, 
     _log(session, now, who, "snooze", cluster_id, detail)
 
 
-def plan(session: Session, cluster_id: str, planned: Plan, who: str, now: datetime) -> None:
-    """Set severity, action, owner and due date of a cluster; no record goes to the topic."""
+def plan(session: Session, cluster_id: str, planned: Plan, who: str, now: datetime, version: int | None = None) -> None:
+    """Set severity, action, owner and due date of a cluster; no record goes to the topic.
+
+    version: of the cluster as it was seen; ConflictError where it changed since. None: whatever it is now.
+    """
     row = _open(session, cluster_id)
+    if version is not None and row.version != version:
+        raise ConflictError(f"cluster {cluster_id} was changed by someone else meanwhile", row)
+    row.version += 1
     row.severity, row.action, row.owner, row.due_at = planned.severity, planned.action, planned.owner, planned.due_at
     due = None if planned.due_at is None else planned.due_at.isoformat()
     detail = {"severity": planned.severity, "action": planned.action, "owner": planned.owner, "due": due, "by": who}
@@ -257,23 +267,61 @@ def _apply(row: ClusterRow, decided: Decided) -> None:
 
 def _withhold(session: Session, row: ClusterRow, review: ReviewRow, now: datetime) -> None:
     withhold(session, list(session.scalars(select(RiskRow.post_id).where(RiskRow.cluster_id == row.id))), now)
-    row.name, row.words, row.emerging = "(withheld)", [], False
+    for each in [row, *_parts_of(session, row.id)]:
+        each.name, each.words, each.emerging, each.code = _NO_NAME, [], False, review.code
     review.name, review.synonyms, review.note = None, [], None
+
+
+def _parts_of(session: Session, cluster_id: str) -> list[ClusterRow]:
+    """The clusters that became part of it, by way of others too: their names are names of its members."""
+    found: list[ClusterRow] = []
+    following = [cluster_id]
+    while following:
+        rows = session.scalars(select(ClusterRow).where(ClusterRow.successor.in_(following))).all()
+        known = {cluster_id, *(each.id for each in found)}
+        found += (new := [each for each in rows if each.id not in known])
+        following = [each.id for each in new]
+    return found
+
+
+def _check_minors(row: ClusterRow, decided: Decided) -> None:
+    """Of what is withheld nobody sees anything to decide on; what a person withheld stays so for good."""
+    if row.code in _WITHHELD:
+        raise ReviewError(f"cluster {row.id} is withheld for good")
+    near = concerns_minors(CategoryKind.NOVEL, None, row.nearest_code)
+    if near and not (decided.decision is Decision.MERGE and decided.code in _WITHHELD):
+        raise ReviewError(f"cluster {row.id} is withheld: it can only be merged into {SEXUAL} or {MINORS}")
 
 
 def _restore(session: Session, review: ReviewRow, undoing: ReviewRow, now: datetime) -> None:
     row = _locked(session, review.cluster_id or "")
     if row is None or row.state is ClusterState.GONE:
         return
-    asked = select(ReviewRow.review_id).where(ReviewRow.cluster_id == row.id, ReviewRow.undoes.is_(None))
-    later = asked.where(ReviewRow.reviewed_at > review.reviewed_at, ReviewRow.review_id != review.review_id)
-    undone = select(ReviewRow.undoes).where(ReviewRow.undoes.is_not(None))
-    if session.scalar(later.where(ReviewRow.review_id.not_in(undone)).limit(1)) is None:
-        row.state, row.code = ClusterState(review.before["state"]), review.before["code"]
-        row.name, row.named_by = review.before["name"], review.before["named_by"]
+    if row.code in _WITHHELD:
+        raise ReviewError(f"cluster {row.id} is withheld for good")
+    if review.before:
+        _replay(session, row)
     row.version += 1
     detail = {"review": review.review_id, "by": undoing.reviewer}
     session.add(ClusterEventRow(cluster_id=row.id, at=now, change=Change.UNDONE, detail=detail))
+
+
+def _replay(session: Session, row: ClusterRow) -> None:
+    """The cluster as it was before its first decision, then each that counted and still stands, in their order.
+
+    A name that no person gave is kept as it is: clustering may have found a better one since.
+    """
+    asked = select(ReviewRow).where(ReviewRow.cluster_id == row.id, ReviewRow.undoes.is_(None))
+    # Decisions of other consoles changed nothing here, and have no `before`.
+    ours = [each for each in session.scalars(asked.order_by(ReviewRow.reviewed_at)) if each.before]
+    undone = set(session.scalars(select(ReviewRow.undoes).where(ReviewRow.undoes.is_not(None))))
+    first = ours[0].before
+    row.state, row.code = ClusterState(first["state"]), first["code"]
+    if row.named_by is not None:
+        row.name, row.named_by = first["name"], first["named_by"]
+    for each in ours:
+        if each.review_id not in undone and each.before.get("counts", True):
+            _apply(row, Decided(Decision(each.decision), each.reviewer, each.name, each.code))
 
 
 def _agreeing(session: Session, review: ReviewRow) -> list[str]:

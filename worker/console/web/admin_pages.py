@@ -1,6 +1,5 @@
 """Logging in and out, erasing, and who did what."""
 
-import hashlib
 import secrets
 from typing import Annotated
 
@@ -8,7 +7,6 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from worker.console.store import erasing, log
-from worker.console.store.erasing import Tombstone
 from worker.console.web import render
 from worker.console.web.access import LOCAL_NAME, SESSION_COOKIE, Person, Role
 from worker.console.web.inputs import PAGE, Offset, Optional
@@ -93,8 +91,6 @@ def erase(request: Request, console: Here, person: Admin, fields: Posted) -> Res
         if author:
             done = erasing.erase_author(session, author, person.name, now)
         else:
-            done = erasing.erase_posts(session, [Tombstone(post, now)])
-            subject = hashlib.sha256(post.encode("utf-8", "replace")).hexdigest()
-            log.note(session, now, person.name, "erase_post", subject, {"risks": done.risks, "queued": done.queued})
+            done = erasing.erase_post(session, post, person.name, now)
         page = log.entries(session)
     return render.page(request, "audit", page=page, who=None, size=PAGE, erased=done)

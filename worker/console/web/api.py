@@ -11,7 +11,6 @@ from starlette.responses import JSONResponse
 from proguard_core.novelty.significance import Bounds
 from worker.console.store import audit, erasing, reading, reviewing
 from worker.console.store.clusters_of import clusters_of
-from worker.console.store.erasing import Tombstone
 from worker.console.store.models import ClusterRow, ReviewRow
 from worker.console.store.reviewing import Decided, Plan, ReviewError
 from worker.console.store.search import search
@@ -133,7 +132,7 @@ def snooze(console: Here, person: Reviewer, cluster_id: ClusterId, given: models
 def plan(console: Here, person: Reviewer, cluster_id: ClusterId, given: models.PlanGiven) -> models.Done:
     """Severity, action, owner and due date."""
     planned = Plan(given.severity, given.action, given.owner, midnight(given.due))
-    deciding.plan(console, cluster_id, planned, person)
+    deciding.plan(console, cluster_id, planned, person, given.version)
     return models.Done()
 
 
@@ -216,7 +215,7 @@ def erase(console: Here, person: Admin, given: models.EraseGiven) -> models.Eras
         if given.author_id:
             done = erasing.erase_author(session, given.author_id, person.name, now)
         else:
-            done = erasing.erase_posts(session, [Tombstone(given.post_id or "", now)])
+            done = erasing.erase_post(session, given.post_id or "", person.name, now)
     return models.Erased(risks=done.risks, queued=done.queued)
 
 

@@ -38,8 +38,9 @@ class SnoozeGiven(Given):
 
 
 class PlanGiven(Given):
-    """What is to be done about a cluster; what is left out is taken away."""
+    """What is to be done about a cluster; what is left out is taken away. version: as with decisions, if it is said."""
 
+    version: int | None = Field(None, ge=0, le=MAX_VERSION)
     severity: Literal[SEVERITIES] | None = None  # type: ignore[valid-type]
     action: Literal[ACTIONS] | None = None  # type: ignore[valid-type]
     owner: Annotated[Plain, Field(max_length=200)] | None = None

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
+from proguard_core.policy.policy import MINORS, SEXUAL
 from schemas.common import Code
 from schemas.review import Decision
 from schemas.verdict import MAX_NAME_CHARACTERS
@@ -16,6 +17,7 @@ from worker.console.store.reviewing import ConflictError, Decided, Plan, Reviewe
 from worker.console.web.access import Person
 from worker.console.web.inputs import MAX_VERSION
 from worker.console.web.parts import Console
+from worker.console.web.policies import codes_of
 
 SEVERITIES = ("low", "medium", "high", "critical")
 ACTIONS = ("watch", "add a category", "extend a category", "raise a threshold", "tell the legal team", "nothing")
@@ -51,6 +53,8 @@ def checked(said: Decided) -> Decided:
         raise ReviewError("a name is needed")
     if said.decision is Decision.MERGE and said.code is None:
         raise ReviewError("say which category it belongs to")
+    if said.decision in (Decision.RENAME, Decision.REJECT) and (said.code or said.synonyms):
+        raise ReviewError(f"to {said.decision.value} takes neither code nor synonyms")
     if len(said.synonyms) > MAX_SYNONYMS:
         raise ReviewError(f"at most {MAX_SYNONYMS} synonyms")
     for each in (said.name or "", *said.synonyms):
@@ -63,6 +67,8 @@ def checked(said: Decided) -> Decided:
 
 def decide(console: Console, cluster_id: str, said: Decided) -> Reviewed:
     """Take a decision, in one transaction. Raises ReviewError, ConflictError, StoreError."""
+    if said.decision is Decision.MERGE and said.code not in {*codes_of(console.settings), SEXUAL, MINORS}:
+        raise ReviewError(f"the policy has no category {said.code}")
     two = console.settings.console.two_persons
     with console.store.writing() as session, _kept(session):
         return reviewing.decide(session, cluster_id, said, console.clock(), two_persons=two)
@@ -82,10 +88,10 @@ def snooze(console: Console, cluster_id: str, days: int, person: Person) -> None
         reviewing.snooze(session, cluster_id, now + timedelta(days=days) if days else None, person.name, now)
 
 
-def plan(console: Console, cluster_id: str, planned: Plan, person: Person) -> None:
-    """Set what is to be done about a cluster. Raises ReviewError, StoreError."""
+def plan(console: Console, cluster_id: str, planned: Plan, person: Person, version: int | None = None) -> None:
+    """Set what is to be done about a cluster, as it was seen. Raises ReviewError, ConflictError, StoreError."""
     with console.store.writing() as session, _kept(session):
-        reviewing.plan(session, cluster_id, planned, person.name, console.clock())
+        reviewing.plan(session, cluster_id, planned, person.name, console.clock(), version)
 
 
 @contextmanager

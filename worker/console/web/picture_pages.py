@@ -17,7 +17,7 @@ from worker.console.store import reading
 from worker.console.store.models import QueueRow
 from worker.console.web import shown
 from worker.console.web.inputs import Plain, RowId
-from worker.console.web.parts import Console, Here, Refused, Viewer
+from worker.console.web.parts import Console, Here, Refused, Viewer, reviewer
 from worker.moderation.objects import ObjectRefused, ObjectStore, ObjectUnavailable
 
 router = APIRouter(include_in_schema=False)
@@ -55,7 +55,9 @@ async def picture(
     risk: Annotated[Plain | None, Query()] = None,
     post: Annotated[RowId | None, Query()] = None,
 ) -> Response:
-    """One picture of a risk's post, or of a post of the queue. Who looked is in the audit log."""
+    """One picture of a risk's post, or, for reviewers, of a post of the queue. Who looked is in the audit log."""
+    if risk is None:
+        reviewer(person)
     reference = await run_in_threadpool(_reference, console, n, risk, post)
     if reference is None:
         raise Refused(404, "There is no such picture")

@@ -61,6 +61,7 @@ def clusters(
     with console.store.reading() as session:
         page = reading.clusters(session, wanted.filter(console.clock()), offset)
         found = search(session, q, limit=0).clusters if q else []
+    found = [each for each in found if not shown.is_withheld(each)]
     context: dict[str, Any] = {
         "page": page,
         "wanted": wanted,
@@ -83,7 +84,8 @@ def searched(request: Request, console: Here, _: Viewer, wanted: Risks, q: Words
         "wanted": wanted,
         "page": found.risks,
         "risks": shown.shown_risks(found.risks.rows, console.web.severe, around),
-        "clusters": found.clusters,
+        # Not even as "(withheld)": that a word is in its name would be told.
+        "clusters": [each for each in found.clusters if not shown.is_withheld(each)],
         "size": PAGE,
         "name": shown.cluster_name,
     }

@@ -10,7 +10,7 @@ from worker.console.store import audit, reading, reviewing
 from worker.console.store.models import ClusterState
 from worker.console.store.reviewing import ConflictError, Decided, ReviewError
 from worker.console.web import deciding, render, shown
-from worker.console.web.inputs import PAGE, ClusterId, Offset, Plain, RowId
+from worker.console.web.inputs import MAX_VERSION, PAGE, ClusterId, Offset, Plain, RowId
 from worker.console.web.parts import Console, Here, Posted, Refused, Reviewer, Viewer
 from worker.console.web.policies import codes_of
 from worker.console.web.reading_pages import about
@@ -54,7 +54,8 @@ def snooze(request: Request, console: Here, person: Reviewer, fields: Posted, cl
 def plan(request: Request, console: Here, person: Reviewer, fields: Posted, cluster_id: ClusterId) -> Response:
     """Severity, action, owner, due date."""
     try:
-        deciding.plan(console, cluster_id, deciding.plan_of(fields), person)
+        version = deciding.whole_number(fields.get("version", ""), MAX_VERSION, "the version of the cluster")
+        deciding.plan(console, cluster_id, deciding.plan_of(fields), person, version)
     except ReviewError as error:
         return _again(request, console, cluster_id, error, fields)
     return RedirectResponse(f"/clusters/{cluster_id}#plan", 303)
@@ -77,7 +78,8 @@ def decide_post(console: Here, person: Reviewer, fields: Posted) -> Response:
     try:
         with console.store.writing() as session:
             row = reading.risk(session, risk_id)
-            if row is None:
+            cluster = None if row is None or row.cluster_id is None else reading.cluster(session, row.cluster_id)
+            if row is None or shown.shown_risk(row, (), cluster) is None:
                 raise ReviewError("this post is not here any more")
             wrong = fields.get("decision") != "right"
             decision = Decision.REJECT if wrong else Decision.CONFIRM
