@@ -49,6 +49,11 @@ def test_addresses_and_lines_are_short_and_quoted() -> None:
     assert short("a\n b" * 100, 5) == "a ba…"
 
 
+def test_a_name_does_not_turn_round_what_stands_beside_it() -> None:
+    assert short("photo\u202egnp.exe\u2066") == "photo\ufffdgnp.exe\ufffd"
+    assert short("שלום\u200f!") == "שלום\u200f!"
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
