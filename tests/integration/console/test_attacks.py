@@ -126,6 +126,12 @@ def test_decisions_that_would_say_what_nobody_means_are_refused(filled: Store, b
     assert row_of(filled).state is ClusterState.OPEN
 
 
+def test_a_post_that_is_safe_has_no_category(filled: Store) -> None:
+    with visiting(filled, "rita") as visitor:
+        assert visitor.send("/api/queue/1/label", {"label": "safe", "code": "C11S1"}).status_code == 422
+        assert visitor.send("/api/queue/1/label", {"label": "safe"}).status_code == 200
+
+
 def test_pictures_of_sampled_posts_are_for_those_who_label_them(filled: Store) -> None:
     with visiting(filled, "vera") as viewer, visiting(filled, "rita") as reviewer:
         assert viewer.get("/picture?post=1").status_code == 403

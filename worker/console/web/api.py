@@ -200,6 +200,8 @@ def label(
 ) -> models.Done:
     """Label a post of the queue."""
     _check_code(console, given.code)
+    if given.code is not None and given.label is not audit.Label.UNSAFE:
+        raise ReviewError("only what is unsafe has a category")
     with console.store.writing() as session:
         audit.label(session, queue_id, person.name, given.label, given.code, console.clock())
     return models.Done()
