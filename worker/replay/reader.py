@@ -18,6 +18,8 @@ _AT_ONCE = 5000
 _SLICE_S = 0.1
 _SILENCE_S = 60.0
 _LASTING = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART})
+# librdkafka looks for the group's coordinator although reading needs none; who commits checks that right by itself.
+_NOT_SAID = frozenset({KafkaError._PARTITION_EOF, KafkaError.GROUP_AUTHORIZATION_FAILED})
 
 
 def config_of(settings: Settings, group: str) -> dict[str, Any]:
@@ -101,7 +103,7 @@ class Reader:
             raise ConfigurationError(f"topic {self._topic} cannot be read: {error.str()}")
         elif error.fatal():
             raise KafkaException(error)
-        elif error.code() != KafkaError._PARTITION_EOF:
+        elif error.code() not in _NOT_SAID:
             log.warning("reader of %s: %s", self._topic, error.str())
 
     def _skip_expired(self, partition: int) -> None:

@@ -1,5 +1,6 @@
 """The console in Kubernetes and Compose: settings that load, commands that exist, pods with no more rights."""
 
+import re
 from typing import Any
 
 import pytest
@@ -31,6 +32,21 @@ def test_pods_run_commands_that_there_are_and_may_as_little_as_the_workers(file:
     for key in ("runAsNonRoot", "runAsUser", "runAsGroup", "fsGroup", "seccompProfile"):
         assert own["securityContext"][key] == worker["securityContext"][key]
     assert own["automountServiceAccountToken"] is False
+
+
+def test_the_strimzi_user_has_the_documented_rights_and_no_others() -> None:
+    login = {"name": "PROGUARD_KAFKA__CLIENT__SASL_USERNAME", "value": "proguard-console"}
+    assert all(login in pod(file)["containers"][0]["env"] for file, _ in FILES)
+    [user] = [each for each in documents("components/strimzi/users.yaml") if each["metadata"]["name"] == login["value"]]
+    document = (ROOT / "docs" / "security.md").read_text()
+    rows = re.findall(r"^\| topic \| `topics\.(\w+)` \| literal \| (\w+) \| (?:mining|pages) \|", document, re.M)
+    assert len(rows) == 7
+    names = load().topics.model_dump()
+    assert sorted(
+        (acl["resource"]["type"], acl["resource"]["name"], acl["resource"]["patternType"], operation)
+        for acl in user["spec"]["authorization"]["acls"]
+        for operation in acl["operations"]
+    ) == sorted(("topic", names[role], "literal", operation) for role, operation in rows)
 
 
 def test_one_process_mines_and_is_gone_before_the_next_begins() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from pydantic import ValidationError
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -13,12 +13,13 @@ from schemas.post import Post
 from worker.console.mining.feed import GROUP
 from worker.console.store import Store, erasing
 from worker.console.store.models import QueueRow
-from worker.errors import WorkerError
+from worker.errors import ConfigurationError, WorkerError
 from worker.replay.ranges import Range, watermarks
 from worker.replay.reader import config_of, read
 from worker.settings import Settings
 
 EXPIRED, NO_POST = "its record has expired", "its record is no post"
+ELSEWHERE = "its record is on another topic"
 _AT_ONCE = 20
 
 
@@ -28,12 +29,13 @@ class AuditPosts:
     def __init__(self, settings: Settings, store: Store, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._clock = clock
+        self._topic = settings.topics.posts
         self._consumer = Consumer(config_of(settings, f"{GROUP}-audit"))
 
     def fetch(self) -> int:
         """Fetch some of those that have no content yet; how many were looked for. Raises StoreError.
 
-        A broker that does not answer leaves them for another time.
+        A broker that does not answer leaves them for another time. ConfigurationError where posts must not be read.
         """
         with self._store.reading() as session:
             asked = select(QueueRow).where(QueueRow.fetched_at.is_(None)).order_by(QueueRow.draw).limit(_AT_ONCE)
@@ -42,7 +44,10 @@ class AuditPosts:
         for row in rows:
             try:
                 found[row.id] = self._content(row)
-            except (KafkaException, WorkerError):
+            except ConfigurationError:
+                raise
+            except (KafkaException, WorkerError) as error:
+                self._raise_if_forbidden(error)
                 break
         if found:
             with self._store.writing() as session:
@@ -54,7 +59,14 @@ class AuditPosts:
         """Let go."""
         self._consumer.close()
 
+    def _raise_if_forbidden(self, error: Exception) -> None:
+        reason = error.args[0] if error.args else None
+        if isinstance(reason, KafkaError) and reason.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise ConfigurationError(f"topic {self._topic} cannot be read: {reason.str()}") from None
+
     def _content(self, row: QueueRow) -> dict[str, Any]:
+        if row.source_topic != self._topic:
+            return {"missing": ELSEWHERE}
         low, high = watermarks(self._consumer, row.source_topic, row.source_partition)
         if not low <= row.source_offset < high:
             return {"missing": EXPIRED}

@@ -13,6 +13,7 @@ from worker.errors import ConfigurationError
 from worker.replay.ranges import partitions_of, watermarks
 from worker.replay.reader import config_of
 from worker.settings import Settings
+from worker.topics import text_of
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Feed:
     def fill(self, batch: Batch, most: int) -> None:
         """Add what is there, up to about `most` records in the batch, waiting no longer than a tenth of a second."""
         if self._clock() - self._looked_at >= _LOOKED_EVERY_S:
-            self._look()
+            self._look_again()
         for message in self._consumer.consume(min(_AT_ONCE, max(1, most - batch.records)), _SLICE_S):
             self._take(batch, message)
 
@@ -71,37 +72,45 @@ class Feed:
         self._intake.add(batch, read)
         moved(batch.arrivals.offsets, self._begins, read)
 
+    def _look_again(self) -> None:
+        """A broker that is away for a while is no reason to end: what is assigned goes on by itself."""
+        try:
+            self._look()
+        except KafkaException as error:
+            self._looked_at = self._clock()
+            log.warning("mining goes on where it was once the broker answers: %s", text_of(error))
+
     def _look(self) -> None:
         """Read partitions that are new to us: from the store's offset, or from the first that is there."""
         found = [Place(topic, number) for topic in self._topics for number in partitions_of(self._consumer, topic)]
         self._looked_at = self._clock()
-        new = [place for place in found if place not in self._read]
-        for place in new:
-            self._begin(place)
-        self._consumer.incremental_assign([TopicPartition(*place, self._next[place]) for place in new])
-        self._read |= set(new)
-        self._begins |= {place: self._next[place] for place in new}
+        for place in found:
+            if place not in self._read:
+                self._begin(place)
+                self._consumer.incremental_assign([TopicPartition(*place, self._next[place])])
+                self._read.add(place)
 
     def _begin(self, place: Place) -> None:
         low, high = watermarks(self._consumer, *place)
-        if place not in self._next:
-            self._next[place] = low
-        elif self._next[place] > high:
+        was = self._next.setdefault(place, low)
+        self._begins.setdefault(place, was)
+        if was > high:
             raise ConfigurationError(
-                f"{place.topic}[{place.partition}] ends at {high}, but the store has read up to {self._next[place]}: "
+                f"{place.topic}[{place.partition}] ends at {high}, but the store has read up to {was}: "
                 "this is another topic than the one that was mined, use a store of its own"
             )
+        if was < low:
+            log.error("%s[%d]: %d records expired before they were mined", *place, low - was)
+            self._next[place] = low
 
     def _on_error(self, place: Place, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            low, _ = watermarks(self._consumer, *place)
-            log.error("%s[%d]: %d records expired before they were mined", *place, low - self._next[place])
-            self._next[place] = low
             self._consumer.incremental_unassign([TopicPartition(*place)])
-            self._consumer.incremental_assign([TopicPartition(*place, low)])
+            self._read.discard(place)
+            self._look_again()
         elif error.code() in _LASTING:
             raise ConfigurationError(f"topic {place.topic} cannot be read: {error.str()}")
         elif error.fatal():
             raise KafkaException(error)
-        else:
+        elif error.code() != KafkaError.GROUP_AUTHORIZATION_FAILED:  # no group is used
             log.warning("mining: %s", error.str())

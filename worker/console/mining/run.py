@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from proguard_core.novelty.encoder import SentenceEncoder
 from proguard_core.novelty.novelty import Novelty
+from worker.console.mining import rights
 from worker.console.mining.audit_posts import AuditPosts
 from worker.console.mining.feed import Feed
 from worker.console.mining.intake import Batch, Intake
 from worker.console.mining.miner import Miner
 from worker.console.mining.publishing import ReviewPublisher
 from worker.console.store import Store, StoreError, StoreVersionError
-from worker.moderation import startup
 from worker.moderation.run import make_policy
 from worker.settings import Settings
 
@@ -36,7 +36,7 @@ def run(settings: Settings, stop: Callable[[], bool]) -> int:
     url = settings.console.url
     store = Store(url, create=url.startswith("sqlite"))
     try:
-        if not startup.wait_for_broker(settings, stop):
+        if not rights.check(settings, stop):
             return 0
         intake = Intake(settings.topics, settings.console)
         miner = Miner(store, settings.console, SentenceEncoder(), Novelty(policy), utc_now)
@@ -47,6 +47,7 @@ def run(settings: Settings, stop: Callable[[], bool]) -> int:
         finally:
             feed.close()
             posts.close()
+            reviews.close()
     finally:
         store.close()
     return 0
