@@ -1,10 +1,11 @@
 """What a stranger or a careless reviewer may try: around the law on minors, past each other, and out of order."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, event, select
 
 from schemas.review import Decision
 from tests.support.console_pages import cluster, seed, visiting
@@ -161,3 +162,28 @@ def test_age_forgets_pictures_of_sampled_posts_that_have_nothing_else(filled: St
 def test_a_page_beyond_the_last_says_so(filled: Store) -> None:
     with visiting(filled) as visitor:
         assert "None here, 12 before" in visitor.get("/clusters?offset=5000").text
+
+
+def test_a_store_that_is_full_says_so_reads_on_and_keeps_nothing_by_half(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'risks.db'}", create=True)
+    seed(store)
+
+    @event.listens_for(store.engine, "begin")
+    def bounded(connection: Connection) -> None:
+        # SQLite takes the pages that it has for the least that it may have.
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+
+    with visiting(store, "rita") as visitor:
+        said = {"decision": "confirm", "version": "1"}
+        for at in range(200):
+            note = {"name": f"{at} ".ljust(100, "x"), "note": "y" * 2000}
+            refused = visitor.post("/clusters/R2/decide", **{**said, **note, "version": str(at + 1)})
+            if refused.status_code != 303:
+                break
+        assert (refused.status_code, "is full, nothing was written" in refused.text) == (503, True)
+        assert visitor.get("/clusters/R2").status_code == 200
+        assert visitor.get("/export/clusters.csv").status_code == 200
+    assert row_of(store).version == at + 1
+    with store.reading() as session:
+        assert len(reviewing.reviews_of(session, "R2")) == at
+    store.close()
