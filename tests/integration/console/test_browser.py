@@ -146,3 +146,25 @@ def test_a_filter_changes_the_address_so_that_it_can_be_shared(console: tuple[st
     expect(page.get_by_label("Emerging only")).to_be_checked()
     assert complaints == []
     page.context.close()
+
+
+_RENEW = """() => {
+  const overview = document.getElementById("overview");
+  const detail = { elt: overview };
+  return overview.dispatchEvent(new CustomEvent("htmx:beforeRequest", { bubbles: true, cancelable: true, detail }));
+}"""
+
+
+@pytest.mark.timeout(400)
+def test_the_overview_is_not_renewed_under_the_hands_of_who_reads_in_it(
+    console: tuple[str, Store], browser: Browser
+) -> None:
+    page, _ = logged_in(browser, console[0])
+    page.goto(base_of(console[0]) + "/", wait_until="load")
+    assert page.evaluate(_RENEW)
+    page.keyboard.press("j")
+    expect(page.locator("#overview [data-item]").first).to_be_focused()
+    assert not page.evaluate(_RENEW)
+    page.keyboard.press("Escape")
+    assert page.evaluate(_RENEW)
+    page.context.close()

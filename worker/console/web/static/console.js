@@ -34,6 +34,13 @@
     }
   });
 
+  // The overview renews itself by the minute, but not under the hands of who is reading in it.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const renewed = event.detail.elt;
+    if (renewed.id !== "overview") return;
+    if (renewed.contains(document.activeElement) || renewed.querySelector("details[open]")) event.preventDefault();
+  });
+
   const keysSwitch = document.getElementById("keys-switch");
   if (keysSwitch) {
     const say = () => { keysSwitch.textContent = off() ? "Turn keys on" : "Turn keys off"; };
