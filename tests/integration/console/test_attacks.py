@@ -56,6 +56,7 @@ def test_what_was_withheld_stays_so_with_all_that_became_part_of_it(filled: Stor
         for address in ("/clusters/R2", "/api/clusters/R2/reviews", "/api/clusters/R2/history", "/api/clusters/R8"):
             assert _SECRET not in visitor.get(address).text
         assert "Old name" not in visitor.get("/api/clusters/R3").text
+        assert "/reviews/undo" not in visitor.get("/clusters/R2").text
     with pytest.raises(ReviewError, match="for good"):
         undo(filled, named)
     assert {row_of(filled, each).name for each in ("R2", "R3", "R8")} == {"(withheld)"}
