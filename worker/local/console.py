@@ -28,6 +28,7 @@ def open_console(stack: ExitStack, environment: Mapping[str, str], folder: Path)
     }
     inherited = {name: value for name, value in environment.items() if not name.startswith("PROGUARD_CONSOLE__")}
     whole = inherited | {f"PROGUARD_CONSOLE__{name}": value for name, value in own.items()}
+    whole["PROGUARD_TELEMETRY__PORT"] = "0"  # the demo's worker may have it
     log = folder / "console.log"
     for command in (("console", "mine"), ("console",)):
         stack.enter_context(Child([sys.executable, "-m", "worker.cli", *command], log, whole))

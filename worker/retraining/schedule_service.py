@@ -1,77 +1,51 @@
 """What `proguard retrain --schedule` serves: its metrics, a probe of liveness and /status."""
 
 from collections.abc import Mapping
-from threading import Thread
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from worker.retraining.schedule import Counts
 from worker.settings import FIRST_TELEMETRY_PORT, Settings
 from worker.telemetry import schedule_table as table
-from worker.telemetry.exporters import RETRAINING, MetricExporters, resource_of
+from worker.telemetry.exporters import RETRAINING
 from worker.telemetry.health import Heart
 from worker.telemetry.instruments import Observer
-from worker.telemetry.server import TelemetryServer, document, probe
+from worker.telemetry.small_service import Served, SmallService
 from worker.telemetry.table import Metric
 
 # Beside a worker of the same machine and settings, whose own port is the first one.
 DEFAULT_PORT = FIRST_TELEMETRY_PORT - 1
-_CLOSE_S = 3.0
 
 
-class ScheduleService:
+class ScheduleService(SmallService):
     """A context: serving inside it. heart: beats at each turn. ConfigurationError on entering: the port is taken."""
 
     def __init__(self, settings: Settings, counts: Counts, heart: Heart, expression: str) -> None:
-        self._settings = settings
-        self._counts = counts
-        self._heart = heart
-        self._expression = expression
-        self._exporters = MetricExporters(
-            settings, resource_of(settings, RETRAINING), (), observers(counts), table.SCHEDULE_METRICS
+        limit_s = settings.telemetry.live_timeout_s
+        served = Served(
+            *(RETRAINING, DEFAULT_PORT, table.SCHEDULE_METRICS, observers(counts)),
+            liveness=lambda: _liveness(heart.age_s, limit_s),
+            status=lambda: _status(counts, expression),
         )
-        self._server: TelemetryServer | None = None
+        super().__init__(settings, served)
 
-    def __enter__(self) -> Self:
-        """Start to serve, at telemetry.port, or at 9463 where that is not set."""
-        given = self._settings.telemetry.port
-        port = DEFAULT_PORT if given is None else given
-        pages = {
-            "/metrics": self._exporters.prometheus,
-            "/livez": probe(self._liveness),
-            "/status": document(self._status),
-        }
-        if port:
-            self._server = TelemetryServer(self._settings.telemetry.host, port, pages)
-        return self
 
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        """Send what is left and stop serving; a collector that is away does not hold up the end."""
-        closing = Thread(target=self._exporters.close, name="telemetry-end", daemon=True)
-        closing.start()
-        closing.join(_CLOSE_S)
-        if self._server is not None:
-            self._server.close()
+def _liveness(age_s: float | None, limit_s: float) -> str | None:
+    return None if age_s is None or age_s <= limit_s else f"the schedule has not been looked at for {age_s:.0f} s"
 
-    def _liveness(self) -> str | None:
-        age, limit = self._heart.age_s, self._settings.telemetry.live_timeout_s
-        return None if age is None or age <= limit else f"the schedule has not been looked at for {age:.0f} s"
 
-    def _status(self) -> dict[str, Any]:
-        counts, last = self._counts, self._counts.last
-        return {
-            "schedule": self._expression,
-            "time_zone": "UTC",
-            "next": counts.due,
-            "running_since": counts.began,
-            "last": None
-            if last is None
-            else {"end": last.end, "run": last.run, "at": counts.last_ended, "seconds": counts.last_took_s},
-            "rounds": dict(counts.rounds),
-            "skipped": dict(counts.skipped),
-        }
+def _status(counts: Counts, expression: str) -> dict[str, Any]:
+    last = counts.last
+    return {
+        "schedule": expression,
+        "time_zone": "UTC",
+        "next": counts.due,
+        "running_since": counts.began,
+        "last": None
+        if last is None
+        else {"end": last.end, "run": last.run, "at": counts.last_ended, "seconds": counts.last_took_s},
+        "rounds": dict(counts.rounds),
+        "skipped": dict(counts.skipped),
+    }
 
 
 def observers(counts: Counts) -> Mapping[Metric, Observer]:

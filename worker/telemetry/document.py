@@ -7,6 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from worker.telemetry.mining_table import MINING_METRICS
 from worker.telemetry.schedule_table import SCHEDULE_METRICS
 from worker.telemetry.table import ATTRIBUTES, METRICS, Metric
 
@@ -69,16 +70,26 @@ port, 0 none. By OTLP its service is `proguard-retraining`. These are all of its
 training by GRPO says more of itself: [retraining.md](retraining.md#what-it-says-of-itself).
 """
 
+_MINING = """## Of the mining of risks
+
+`proguard console mine` serves `/metrics`, `/livez` (503 when its loop has not turned for `telemetry.live_timeout_s`;
+while it clusters all risks anew, 15 minutes) and `/status` at 9462, beside a worker and a schedule of the same machine;
+`telemetry.port` says another port, 0 none. By OTLP its service is `proguard-mining`. A store or a broker that is away
+fails no probe. These are all of its metrics, and no worker has them.
+"""
+
 
 def content() -> str:
     """The whole document."""
     head = "| name | in Prometheus | type | unit | attributes | meaning |\n| --- | --- | --- | --- | --- | --- |\n"
     rows = "".join(_row(metric) for metric in METRICS)
     scheduled = "".join(_row(metric) for metric in SCHEDULE_METRICS)
+    mined = "".join(_row(metric) for metric in MINING_METRICS)
     attributes = "".join(f"| `{name}` | {meaning} |\n" for name, meaning in ATTRIBUTES.items())
     return (
         f"{_INTRODUCTION}\n{head}{rows}\n"
         f"{_SCHEDULE}\n{head}{scheduled}\n"
+        f"{_MINING}\n{head}{mined}\n"
         f"## Attributes\n\nPrometheus' labels have `_` for `.`.\n\n| attribute | value |\n| --- | --- |\n{attributes}"
     )
 

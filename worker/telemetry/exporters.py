@@ -26,7 +26,7 @@ from worker.telemetry.telemetry import Telemetry
 log = logging.getLogger(__name__)
 
 SCOPE = "proguard"
-MODERATION, RETRAINING = "proguard-moderation", "proguard-retraining"
+MODERATION, RETRAINING, MINING = "proguard-moderation", "proguard-retraining", "proguard-mining"
 _CLOSE_TIMEOUT_S = 3.0
 _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 

@@ -1,6 +1,7 @@
 """The console in Kubernetes and Compose: settings that load, commands that exist, pods with no more rights."""
 
 import re
+import tomllib
 from typing import Any
 
 import pytest
@@ -13,6 +14,11 @@ from worker.settings import load
 
 FOLDER = "components/console"
 FILES = (("console.yaml", ["console"]), ("mining.yaml", ["console", "mine"]))
+
+
+def telemetry_port() -> int:
+    """Of the settings file that every pod mounts."""
+    return int(tomllib.loads((ROOT / "deploy/kustomize/base/proguard.toml").read_text())["telemetry"]["port"])
 
 
 def pod(file: str) -> dict[str, Any]:
@@ -66,8 +72,10 @@ def test_its_variables_are_settings_behind_a_proxy(monkeypatch: pytest.MonkeyPat
 
 def test_only_the_proxys_namespace_and_the_stores_own_processes_get_in() -> None:
     policies = {each["metadata"]["name"]: each["spec"] for each in documents(f"{FOLDER}/networkpolicy.yaml")}
-    [rule] = policies["proguard-console"]["ingress"]
-    assert rule["ports"] == [{"port": 8470, "protocol": "TCP"}]
+    pages, scrapes = policies["proguard-console"]["ingress"]
+    assert pages["ports"] == [{"port": 8470, "protocol": "TCP"}]
+    assert scrapes["ports"] == [{"port": telemetry_port(), "protocol": "TCP"}]
+    assert pod("mining.yaml")["containers"][0]["ports"] == [{"name": "telemetry", "containerPort": telemetry_port()}]
     [rule] = policies["proguard-postgres"]["ingress"]
     assert "egress" not in policies["proguard-postgres"]
     allowed = rule["from"][0]["podSelector"]["matchExpressions"][0]["values"]

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -35,10 +36,12 @@ class Feed:
         self._topics = (topics.verdicts, topics.risks, topics.retraining, topics.reviews)
         self._intake = intake
         self._clock = clock
-        self._consumer = Consumer(config_of(settings, GROUP) | {"enable.partition.eof": False})
+        self._consumer = Consumer(config_of(settings, GROUP) | {"enable.partition.eof": True})
         with store.reading() as session:
             self._next = arrivals.offsets_of(session, self._topics)
         self._read: set[Place] = set()
+        self._reached: dict[Place, int] = {}
+        self.expired = Counter[str]()
         self._looked_at = 0.0
         self._begins: dict[Place, int] = {}
         self._look()
@@ -54,16 +57,30 @@ class Feed:
         """The batch is in the store."""
         self._begins |= {place: go_on for place, (_, go_on) in batch.arrivals.offsets.items()}
 
+    def lag(self) -> dict[str, int]:
+        """By topic, records not read yet, of partitions whose end the last fetches told; nobody is asked."""
+        found: dict[str, int] = {}
+        for place in self._read:
+            answer = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            if answer is not None and answer[1] >= 0:
+                # Markers of transactions take offsets too: at the end of a partition all of them are passed.
+                there = max(self._next[place], self._reached.get(place, 0))
+                found[place.topic] = found.get(place.topic, 0) + max(0, answer[1] - there)
+        return found
+
     def close(self) -> None:
         """Let go; nothing is committed in Kafka."""
         self._consumer.close()
 
     def _take(self, batch: Batch, message: Message) -> None:
         place = Place(message.topic() or "", message.partition() or 0)
-        if (error := message.error()) is not None:
-            self._on_error(place, error)
-            return
         offset = message.offset() or 0
+        if (error := message.error()) is not None:
+            if error.code() == KafkaError._PARTITION_EOF:
+                self._reached[place] = offset
+            else:
+                self._on_error(place, error)
+            return
         if place not in self._next or offset < self._next[place]:
             return
         self._next[place] = offset + 1
@@ -101,6 +118,7 @@ class Feed:
             )
         if was < low:
             log.error("%s[%d]: %d records expired before they were mined", *place, low - was)
+            self.expired[place.topic] += low - was
             self._next[place] = low
 
     def _on_error(self, place: Place, error: KafkaError) -> None:

@@ -43,7 +43,12 @@ class Batch:
     arrivals: Arrivals = field(default_factory=Arrivals)
     reviews: list[Review] = field(default_factory=list)
     problems: Counter[str] = field(default_factory=Counter)
-    records: int = 0
+    by_topic: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def records(self) -> int:
+        """How many were read."""
+        return self.by_topic.total()
 
 
 class Intake:
@@ -62,7 +67,7 @@ class Intake:
 
     def add(self, batch: Batch, record: Read) -> None:
         """Take a record in. The caller notes its offset (`moved`)."""
-        batch.records += 1
+        batch.by_topic[record.topic] += 1
         if record.value is None:
             if record.topic in self._erasable and record.key is not None:
                 at = datetime.fromtimestamp(record.time_ms / 1000, UTC)

@@ -34,6 +34,7 @@ Clock = Callable[[], datetime]
 _WAITS_FOR_HIT = timedelta(minutes=2)
 _BARE_AT_ONCE = 500
 _SWEPT_EVERY = timedelta(hours=1)
+MINORS_PROBLEM = "near to minors (law 11)"
 
 
 @dataclass(slots=True)
@@ -46,7 +47,10 @@ class Centres:
 
 
 class Miner:
-    """One store. clock: aware UTC times. Raises StoreError from every method: nothing of that call is in the store."""
+    """One store. clock: aware UTC times. Raises StoreError from every method: nothing of that call is in the store.
+
+    clustered: risks that took part in the latest clustering.
+    """
 
     def __init__(
         self, store: Store, settings: ConsoleSettings, encoder: Encoder, novelty: Novelty, clock: Clock
@@ -62,6 +66,7 @@ class Miner:
         self._figures = Figures(settings)
         self._touched: set[str] = set()
         self._swept: datetime | None = None
+        self.clustered = 0
         self._centres = Centres()
         self._load_centres()
 
@@ -99,6 +104,7 @@ class Miner:
         now = self._clock()
         with self._store.reading() as session:
             found = snapshot(session, self._settings.recluster_risks)
+        self.clustered = len(found.ids)
         if not found.ids:
             return Done()
         labels = clusters.settled(clusters.cluster(found.vectors, self._cluster), found.batch)
@@ -134,7 +140,7 @@ class Miner:
     def _drop(batch: Batch, risk_ids: Iterable[str]) -> None:
         for risk_id in risk_ids:
             del batch.arrivals.risks[risk_id]
-            batch.problems["near to minors (law 11)"] += 1
+            batch.problems[MINORS_PROBLEM] += 1
 
     def _embed(self, risks: Sequence[NewRisk]) -> None:
         if not risks:

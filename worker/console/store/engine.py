@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
@@ -79,6 +79,11 @@ class Store:
         with explained(), Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
 
+    def check_writable(self) -> None:
+        """StoreReadOnlyError where nothing can be written; nothing is changed. Neither database says so before."""
+        with self.writing() as session:
+            session.execute(text("UPDATE alembic_version SET version_num = version_num"))
+
     def close(self) -> None:
         """Let go of all connections."""
         self.engine.dispose()
@@ -93,7 +98,7 @@ def open_engine(url: str) -> Engine:
             parsed = parsed.set(drivername="postgresql+psycopg")
         if backend not in ("sqlite", "postgresql"):
             raise ConfigurationError(f"console.store_url_secret: {backend} is neither sqlite nor postgresql")
-        if backend == "sqlite" and parsed.database:
+        if backend == "sqlite" and parsed.database and not parsed.database.startswith("file:"):
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(parsed, pool_pre_ping=backend == "postgresql", future=True)
     except (ArgumentError, NoSuchModuleError) as error:
