@@ -70,7 +70,7 @@ def read(settings: Settings, store: Store, miner: Miner, expected: int, most: in
     got = 0
     for _ in range(200):
         batch = Batch()
-        feed.fill(batch, most)
+        feed.fill(batch, min(most, expected - got))  # ends of partitions take a place in what is polled
         if batch.records:
             miner.take(batch)
             feed.taken(batch)
