@@ -25,7 +25,8 @@ from worker.console.mining.intake import Batch, Intake
 from worker.console.mining.miner import Miner
 from worker.console.mining.publishing import ReviewPublisher
 from worker.console.store import Store, reading, reviewing
-from worker.console.store.models import ClusterRow, QueueRow, RiskRow
+from worker.console.store.arrivals import NewRisk
+from worker.console.store.models import ClusterRow, QueueRow, ReviewRow, RiskRow
 from worker.console.store.reviewing import Decided
 from worker.errors import FencedError
 from worker.local import emerging
@@ -192,3 +193,25 @@ def test_posts_of_the_audit_sample_are_fetched_while_they_are_there(
     with store.reading() as session:
         found = {row.post_id: (row.text, row.missing) for row in session.scalars(select(QueueRow))}
     assert found == {"post-0": ("an everyday post", None), "post-7": (None, "its record has expired")}
+
+
+def test_what_another_console_found_to_concern_minors_leaves_this_store(
+    store: Store, miner_of: Callable[[], Miner]
+) -> None:
+    miner = miner_of()
+    first, said = Batch(), Batch()
+    for number in range(4):
+        made = hit(number, text=TEXTS[0].format(number), observed_at=NOW - timedelta(minutes=9))
+        first.arrivals.risks[made.risk_id] = NewRisk(made)
+    miner.take(first)
+    whole = {"reviewer": "eve", "reviewed_at": NOW}
+    said.reviews += [
+        Review(review_id="r1", post="post-1", decision=Decision.MERGE, code="C11S1", **whole),
+        Review(review_id="r2", cluster="R9", posts=["post-2"], decision=Decision.MERGE, code="C11", **whole),
+        Review(review_id="r3", post="post-3", decision=Decision.MERGE, code="C6S1", **whole),
+    ]
+    miner.take(said)
+    miner.take(first)  # read again: they do not come back
+    with store.reading() as session:
+        assert set(session.scalars(select(RiskRow.post_id))) == {"post-0", "post-3"}
+        assert session.get(ReviewRow, "r2") is not None

@@ -16,7 +16,7 @@ from proguard_core.novelty.clusters import ClusterSettings, Floats
 from proguard_core.novelty.novelty import Novelty
 from proguard_core.policy.policy import MINORS, SEXUAL
 from schemas.retraining_hit import RetrainingHit
-from schemas.review import Review
+from schemas.review import Decision, Review
 from worker.console.mining.describing import Describer
 from worker.console.mining.embedding import Embedder, Encoder, words_of
 from worker.console.mining.figures import Figures, watched
@@ -199,9 +199,16 @@ def _clusters_of(session: Session, post_ids: Sequence[str]) -> set[str]:
 
 
 def _put_reviews(session: Session, reviews: Iterable[Review], now: datetime) -> None:
-    """Reviews of the topic: our own come back, others' consoles' come in. Known ones are left as they are."""
+    """Reviews of the topic: our own come back, others' consoles' come in. Known ones are left as they are.
+
+    What another console found to concern minors leaves this store too (law 11), and does not wait for a second person.
+    """
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     for review in reviews:
+        if session.get(ReviewRow, review.review_id) is not None:
+            continue
+        if review.code in (MINORS, SEXUAL) and review.decision is not Decision.REJECT and review.undoes is None:
+            erasing.withhold(session, [*review.posts, *([review.post] if review.post else [])], now)
         row: dict[str, Any] = {
             "review_id": review.review_id,
             "cluster_id": review.cluster,
