@@ -1,13 +1,15 @@
 """A console on a small store, and people who ask it, for tests of its pages and API."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from starlette.testclient import TestClient
 
 from tests.support.risks import NOW, new_risk, unit
+from worker.console.mining.intake import Batch, Intake, Read
 from worker.console.store import Store, arrivals
 from worker.console.store.arrivals import Arrivals, Place
 from worker.console.store.models import ClusterDayRow, ClusterRow, ClusterState, QueueRow, Stratum
@@ -105,9 +107,20 @@ def _queued() -> QueueRow:
     )
 
 
-def settings_of(**console: Any) -> Settings:
-    """Kafka is away."""
-    return load(None, {"kafka": {"bootstrap_servers": "127.0.0.1:1"}, "console": {**PROXY, **console}})
+def read_in(verdicts: Iterable[bytes], **console: Any) -> Batch:
+    """What mining makes of verdicts' records before it writes."""
+    settings, batch = settings_of(**console), Batch()
+    intake = Intake(settings.topics, settings.console)
+    for at, value in enumerate(verdicts):
+        intake.add(batch, Read(settings.topics.verdicts, 0, at, None, value, 0))
+    assert not batch.problems
+    return batch
+
+
+def settings_of(policy: Path | None = None, **console: Any) -> Settings:
+    """Kafka is away. policy: a file, else the shipped one."""
+    own = {} if policy is None else {"policy": {"path": policy}}
+    return load(None, {"kafka": {"bootstrap_servers": "127.0.0.1:1"}, "console": {**PROXY, **console}, **own})
 
 
 class Visitor:
@@ -137,7 +150,7 @@ class Visitor:
 def visiting(
     store: Store, name: str | None = "vera", groups: str = "", now: datetime = NOW, **console: Any
 ) -> Iterator[Visitor]:
-    """A console on the store, and somebody whom the proxy names."""
+    """A console on the store, and somebody whom the proxy names. console: its settings, and the policy's file."""
     made = Console(settings_of(**console), store, Access(settings_of(**console).console), clock=lambda: now)
     headers = {} if name is None else {"X-User": name, "X-Groups": groups}
     with TestClient(

@@ -40,16 +40,20 @@ def hit(number: int, **changed: Any) -> RetrainingHit:
     )
 
 
-def verdict(number: int, post_id: str, judged_at: datetime, revision: str | None = None) -> bytes:
-    """A safe verdict's record, in shape that of the schema's example. revision: of the guard, else the example's."""
+def verdict(number: int, post_id: str, judged_at: datetime, revision: str | None = None, **changed: Any) -> bytes:
+    """A safe verdict's record, in shape that of the schema's example. revision: of the guard, else the example's.
+
+    changed: fields of it as they are to be; guard: its name alone.
+    """
     shown = orjson.loads((Path(__file__).parents[2] / "schemas/examples/verdict.json").read_bytes())
     source = {"topic": "moderation.posts", "partition": 0, "offset": number}
     none = {"kind": "none", "code": None, "name": None, "nearest": None, "similarity": None}
-    changed = {"verdict_id": f"v-{number}", "post_id": post_id, "outcome": "safe", "action": "allow", "category": none}
+    safe = {"verdict_id": f"v-{number}", "post_id": post_id, "outcome": "safe", "action": "allow", "category": none}
     even = {"text_bytes": 1, "text_bytes_judged": 1, "images": 0, "images_judged": 0, "frames": 0, "frames_judged": 0}
     guard = shown["guard"] | ({} if revision is None else {"revision": revision})
+    guard |= {"name": changed.pop("guard", guard["name"])}
     beside = {"source": source, "coverage": even, "reason": None, "guard": guard, "judged_at": judged_at.isoformat()}
-    return orjson.dumps(shown | changed | beside)
+    return orjson.dumps(shown | safe | beside | changed)
 
 
 def new_risk(number: int, cluster_id: str | None = None, **changed: Any) -> NewRisk:

@@ -101,7 +101,7 @@ class RateFilter:
 
 
 def overview(session: Session, now: datetime, days: int = 30, shown: int = 20) -> Overview:
-    """The overview of the last days, at most `shown` clusters of each kind."""
+    """The overview of the last days, at most `shown` clusters of each kind, none that is snoozed."""
     open_ = select(ClusterRow).options(defer(ClusterRow.centroid)).where(ClusterRow.state == ClusterState.OPEN)
     awake = (ClusterRow.snoozed_until.is_(None)) | (ClusterRow.snoozed_until <= now)
     by_burst = open_.where(awake).order_by(ClusterRow.burst_ratio.desc().nulls_last(), ClusterRow.size.desc())
@@ -109,6 +109,7 @@ def overview(session: Session, now: datetime, days: int = 30, shown: int = 20) -
     held = session.scalars(by_burst.where(ClusterRow.held_since.is_not(None)).limit(shown)).all()
     axis = _days(now, days)
     largest = select(ClusterRow.id).where(ClusterRow.state == ClusterState.OPEN, ClusterRow.last_seen >= _start(axis))
+    largest = largest.where(awake)
     ids = [each.id for each in emerging] or list(session.scalars(largest.order_by(ClusterRow.size.desc()).limit(shown)))
     span = RateFilter(_start(axis), now + timedelta(days=1))
     by_outcome = rates(session, RateFilter(span.since, span.until, parts=("day", "outcome")))

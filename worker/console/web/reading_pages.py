@@ -32,7 +32,7 @@ def overview(request: Request, console: Here, _: Viewer) -> Response:
     with console.store.reading() as session:
         seen = reading.overview(session, now, _DAYS)
         missed = audit.prevalence(session, now - timedelta(days=_DAYS), now + timedelta(hours=1))
-        largest = reading.clusters(session, reading.ClusterFilter(sort="growth"), limit=_FEW).rows
+        largest = reading.clusters(session, reading.ClusterFilter(sort="growth", snoozed_at=now), limit=_FEW).rows
         waiting = audit.waiting(session)
     days = seen.days
     unclear = [share.part / share.whole if share.whole else 0.0 for share in seen.undetermined]
@@ -129,6 +129,7 @@ def about(console: Console, session: Session, row: ClusterRow, offset: int = 0) 
         "row": row,
         "name": shown.cluster_name(row),
         "withheld": withheld,
+        "snoozed": row.snoozed_until is not None and row.snoozed_until > console.clock(),
         "severe": severe,
         "exemplars": shown.shown_risks(exemplars, severe, {row.id: row}),
         "members": shown.shown_risks(members.rows, severe, {row.id: row}),
