@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from sqlalchemy import select
 
 from schemas.review import Decision
 from tests.support.browser import chromium
 from tests.support.console_server import served
 from worker.console.store import Store, reviewing
+from worker.console.store.models import QueueRow
 from worker.console.store.reviewing import as_record
 
 SCREENSHOTS = Path(__file__).parents[3] / "build" / "screenshots"
@@ -144,6 +146,44 @@ def test_a_filter_changes_the_address_so_that_it_can_be_shared(console: tuple[st
     expect(page.get_by_role("link", name="Counterfeit charging cables")).to_have_count(0)
     page.goto(page.url)
     expect(page.get_by_label("Emerging only")).to_be_checked()
+    assert complaints == []
+    page.context.close()
+
+
+def _labels(store: Store) -> list[tuple[str, str | None]]:
+    """Our labels and codes, in the order in which they were given."""
+    with store.reading() as session:
+        asked = select(QueueRow).where(QueueRow.labelled_by == "local").order_by(QueueRow.labelled_at)
+        return [(str(row.label), row.code) for row in session.scalars(asked)]
+
+
+@pytest.mark.timeout(400)
+def test_posts_are_labelled_by_keyboard_alone(console: tuple[str, Store], browser: Browser) -> None:
+    address, store = console
+    page, complaints = logged_in(browser, address)
+    page.goto(base_of(address) + "/review/post", wait_until="load")
+    press = page.keyboard.press
+
+    def label(key: str) -> None:
+        with page.expect_navigation(url="**/review/post?done=*", wait_until="load"):
+            press(key)
+        expect(page.get_by_text("Labelled.")).to_be_visible()
+
+    press("j")
+    press("Enter")  # the post stands behind a warning
+    expect(page.locator("details.warned .post").first).to_be_visible()
+    label("s")
+    assert _labels(store) == [("safe", None)]
+    page.get_by_label("Category, where it is unsafe").focus()
+    page.keyboard.type("C3S1")
+    assert len(_labels(store)) == 1  # letters choose from the list while one is in it
+    press("Escape")
+    label("f")
+    label("d")
+    assert _labels(store) == [("safe", None), ("unsafe", "C3S1"), ("unsure", None)]
+    with page.expect_navigation(url="**/review/post", wait_until="load"):
+        press("u")
+    assert _labels(store) == [("safe", None), ("unsafe", "C3S1")]
     assert complaints == []
     page.context.close()
 
