@@ -115,12 +115,11 @@ def test_a_flood_of_passed_posts_takes_no_place_of_the_others_and_counts_as_what
     label(mined, 3 * most - 10, unsafe)
     found = prevalence(mined)
     figures = {name: (each.verdicts, each.labelled, each.unsafe) for name, each in found.strata.items()}
-    unclear = UNCLEAR + ESCALATED
-    assert figures == {"safe": (SAFE, 12, 1), "undetermined": (unclear, 12, 6), "passed": (PASSED, 12, 3)}
+    assert figures == {"safe": (SAFE, 12, 1), "undetermined": (UNCLEAR, 12, 6), "passed": (PASSED, 12, 3)}
     assert found.found == UNSAFE
     assert found.posts is not None
     assert found.missed is not None
-    expected = PASSED * 3 / 12 + SAFE * 1 / 12 + unclear * 6 / 12
+    expected = PASSED * 3 / 12 + SAFE * 1 / 12 + UNCLEAR * 6 / 12
     assert found.posts.value == pytest.approx(expected)
     assert found.posts.low < expected < found.posts.high
     assert found.missed.value == pytest.approx(expected / (expected + UNSAFE))
@@ -133,3 +132,19 @@ def test_nothing_is_said_while_one_stratum_has_no_label(mined: Store) -> None:
     found = prevalence(mined)
     assert found.strata["passed"].verdicts == PASSED
     assert (found.posts, found.missed) == (None, None)
+
+
+def test_where_all_that_is_undetermined_is_escalated_the_rest_is_known_all_the_same(store: Store) -> None:
+    escalated = {"outcome": "undetermined", "reason": "guard_failed", "action": "escalate"}
+    batch = read_in(
+        [verdict(number, f"post-{number}", NOW, **(escalated if number >= 8 else {})) for number in range(10)],
+        audit_share=1.0,
+    )
+    with store.writing() as session:
+        arrivals.take(session, batch.arrivals)
+        for row in session.scalars(select(QueueRow)):
+            audit.label(session, row.id, "ada", Label.SAFE, None, NOW)
+    found = prevalence(store)
+    assert (found.strata["safe"].labelled, found.strata["undetermined"].verdicts) == (8, 0)
+    assert found.posts is not None
+    assert found.posts.value == 0

@@ -22,6 +22,7 @@ from worker.console.store.reading import hour_of
 from worker.settings import TopicSettings
 
 _STRATA = frozenset(stratum.value for stratum in Stratum)
+_UNDRAWN = "undrawn"
 NO_RECORD = "a record that is none of ours"
 
 
@@ -91,20 +92,17 @@ class Intake:
         seen = batch.arrivals.seen.get(revision)
         first, last = (time, time) if seen is None else (min(seen[1], time), max(seen[2], time))
         batch.arrivals.seen[revision] = (verdict.guard.name, first, last)
-        if stratum in _STRATA and self._sampled(verdict):
+        if stratum in _STRATA and draw(verdict.verdict_id) < self._settings.audit_share:
             batch.arrivals.sample.append(_sample_row(verdict, Stratum(stratum)))
 
     def _stratum(self, verdict: Verdict) -> str:
+        """Law 11: what is escalated, or near to minors, is looked at by nobody here, so no sample speaks for it."""
+        category = verdict.category
+        if verdict.action is Action.ESCALATE or concerns_minors(category.kind, category.code, category.nearest):
+            return _UNDRAWN
         if verdict.outcome is Outcome.SAFE and verdict.guard.name in self._passed:
             return Stratum.PASSED.value
         return verdict.outcome.value
-
-    def _sampled(self, verdict: Verdict) -> bool:
-        """Law 11: what is escalated, or near to minors, is looked at by nobody here."""
-        category = verdict.category
-        if verdict.action is Action.ESCALATE or concerns_minors(category.kind, category.code, category.nearest):
-            return False
-        return draw(verdict.verdict_id) < self._settings.audit_share
 
     def _risk(self, batch: Batch, value: bytes) -> None:
         risk = Risk.model_validate_json(value)
