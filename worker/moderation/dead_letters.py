@@ -87,9 +87,12 @@ def _within(value: int, first: int | None, last: int | None) -> bool:
     return (first is None or value >= first) and (last is None or value <= last)
 
 
-def read(settings: Settings, wanted: Selection, limit: int | None = None) -> Iterator[DeadLetter]:
+def read(
+    settings: Settings, wanted: Selection, limit: int | None = None, last: int | None = None
+) -> Iterator[DeadLetter]:
     """Committed dead letters up to the ends of the topic at the start, a partition after the other.
 
+    limit: how many are given at most; last: how many offsets of each partition are looked at, from its end.
     Joins no group and commits nothing. Raises WorkerError if the broker does not answer.
     """
     topic = settings.topics.dead_letters
@@ -98,7 +101,7 @@ def read(settings: Settings, wanted: Selection, limit: int | None = None) -> Ite
     found = 0
     try:
         for partition in _partitions(consumer, topic):
-            for message in _records(consumer, TopicPartition(topic, partition, OFFSET_BEGINNING)):
+            for message in _records(consumer, topic, partition, last):
                 letter = parse(message)
                 if wanted.matches(letter):
                     yield letter
@@ -119,11 +122,17 @@ def _partitions(consumer: Consumer, topic: str) -> list[int]:
     return sorted(known.partitions)
 
 
-def _records(consumer: Consumer, start: TopicPartition) -> Iterator[Message]:
+def _records(consumer: Consumer, topic: str, partition: int, last: int | None) -> Iterator[Message]:
     """Records of a partition below its end as it is now."""
-    low, end = consumer.get_watermark_offsets(start, timeout=_ANSWER_S)
+    start = TopicPartition(topic, partition, OFFSET_BEGINNING)
+    ends = consumer.get_watermark_offsets(start, timeout=_ANSWER_S)
+    if ends is None:
+        raise WorkerError(f"topic {topic}, partition {partition}: no answer for {_ANSWER_S:g} s")
+    low, end = ends
     if low >= end:
         return
+    if last is not None and end - last > low:
+        start.offset = end - last
     consumer.assign([start])
     heard = time.monotonic()
     while True:

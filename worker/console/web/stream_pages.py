@@ -1,9 +1,10 @@
 """What is not in the store: dead letters from Kafka, guards from the registry. Where one is away, the page says so."""
 
+import heapq
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
@@ -21,8 +22,13 @@ from worker.console.web.inputs import Optional
 from worker.console.web.parts import Console, Here, Refused, Viewer
 from worker.errors import WorkerError
 
+if TYPE_CHECKING:
+    from worker.moderation.dead_letters import DeadLetter
+
 router = APIRouter(include_in_schema=False)
 _LETTERS = 100
+# Offsets of each partition, from its end: a topic that nobody empties is not read whole for a page.
+_LOOKED_AT = 500
 _KAFKA_S = 3.0
 _REGISTRY_S = 3.0
 _RUNS = 50
@@ -49,7 +55,7 @@ def dead_letters(request: Request, console: Here, _: Viewer, reason: Annotated[O
 
 
 def _letters(console: Console, reason: str | None) -> list[dict[str, Any]]:
-    """The latest ones as rows. Raises WorkerError."""
+    """The latest ones as rows, the latest first. Raises WorkerError."""
     from worker.commands.connection import connect
     from worker.moderation.dead_letters import Selection, read
 
@@ -57,18 +63,21 @@ def _letters(console: Console, reason: str | None) -> list[dict[str, Any]]:
     since = console.clock() - timedelta(days=7)
     reasons = frozenset({reason}) if reason else frozenset[str]()
     wanted = Selection(reasons=reasons, since_ms=int(since.timestamp() * 1000))
-    found = sorted(read(console.settings, wanted), key=lambda letter: letter.time_ms)[-_LETTERS:]
-    return [
-        {
-            "place": letter.place,
-            "at": datetime.fromtimestamp(letter.time_ms / 1000, UTC),
-            "source": f"{letter.said.topic}:{letter.said.partition}:{letter.said.offset}" if letter.said else None,
-            "stage": letter.said.stage.value if letter.said else None,
-            "reason": letter.said.reason.value if letter.said else None,
-            "bytes": len(letter.value or b""),
-        }
-        for letter in reversed(found)
-    ]
+    rows = map(_letter_row, read(console.settings, wanted, last=_LOOKED_AT))
+    return heapq.nlargest(_LETTERS, rows, key=lambda row: row["at"])
+
+
+def _letter_row(letter: "DeadLetter") -> dict[str, Any]:
+    """Without what the record holds."""
+    said = letter.said
+    return {
+        "place": letter.place,
+        "at": datetime.fromtimestamp(letter.time_ms / 1000, UTC),
+        "source": f"{said.topic}:{said.partition}:{said.offset}" if said else None,
+        "stage": said.stage.value if said else None,
+        "reason": said.reason.value if said else None,
+        "bytes": len(letter.value or b""),
+    }
 
 
 @router.get("/guards")
