@@ -9,6 +9,8 @@ import yaml
 from deploy.dashboard import ROWS, dashboard
 from deploy.generate import FOLDER, RULES
 from deploy.queries import names_of
+from worker.telemetry.mining_table import MINING_METRICS
+from worker.telemetry.schedule_table import SCHEDULE_METRICS
 from worker.telemetry.table import METRICS
 
 # Prometheus makes this one itself for each target.
@@ -31,7 +33,9 @@ EXPRESSIONS = {
         for index, query in enumerate(panel.queries)
     },
 }
-KNOWN = {name for metric in METRICS for name in names_of(metric)} | _PROMETHEUS_OWN
+# The dashboard is the worker's; alerts speak of the processes beside it too.
+ALL = (*METRICS, *MINING_METRICS, *SCHEDULE_METRICS)
+KNOWN = {name for metric in ALL for name in names_of(metric)} | _PROMETHEUS_OWN
 
 
 def series_of(expression: str) -> set[str]:
@@ -55,7 +59,7 @@ def test_every_expression_names_metrics_of_the_table(name: str) -> None:
 
 
 def test_every_label_in_an_expression_is_an_attribute_of_its_metrics() -> None:
-    labels = {label for metric in METRICS for label in metric.prometheus_labels} | {"job", "instance", "le"}
+    labels = {label for metric in ALL for label in metric.prometheus_labels} | {"job", "instance", "le"}
     for name, expression in EXPRESSIONS.items():
         for grouping in re.findall(r"\bby\s*\(([^)]*)\)", expression):
             assert {label.strip() for label in grouping.split(",")} <= labels, name
