@@ -53,6 +53,8 @@ def test_two_versions_are_compared_line_by_line(store: Store, file: Path) -> Non
         assert f"version {new}" in page
         assert page.index(f'value="{new}"') < page.index(f'value="{old}"')  # the latest first
         assert "2026-11-27" in page
+        chosen = re.findall(r'<option value="(\w+)" selected>', page)
+        assert chosen == [old], "from the version before, to the first of the list: the latest"
         shown = changes(visitor, old, new)
         assert shown["added"] == [f"+++ b/{new}", "+  threshold: 0.4", f"+{NEW_LINE}"]
         assert shown["removed"] == [f"--- a/{old}", "-  threshold: 0.5", f"-{OLD_LINE}"]
