@@ -34,7 +34,7 @@ SETTINGS: dict[str, Any] = {
     "micro_batch": 48,
     "max_answer": MAX_ANSWER,
     "max_prompt": 160,
-    "learning_rate": 2e-3,
+    "learning_rate": 1e-3,
     "kl": 0.0,
     "clip": 0.2,
     "entropy": 0.0,
@@ -57,7 +57,7 @@ def main() -> None:
     every = [modality.value for modality in Modality]
     parser.add_argument("--modalities", nargs="+", choices=every, default=every, help="(default: all)")
     parser.add_argument("--one-source", action="store_true", help="safe rows of the source of the unsafe ones alone")
-    parser.add_argument("--rollouts", type=int, default=60, help="(default: %(default)s)")
+    parser.add_argument("--rollouts", type=int, default=150, help="(default: %(default)s)")
     parser.add_argument("--steps", type=int, default=150, help="of the warm-up (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="more where nothing else runs (default: %(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one of the GRPO settings")
