@@ -13,24 +13,21 @@ import urllib.request
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.planted import feeding
-from benchmarks.planted.history import DAYS, GROWTH, NOISE, START, Planted, history
+from benchmarks.planted.history import GROWTH, NOISE, START, Planted, history
 from proguard_core.novelty import clusters
 from proguard_core.novelty.clusters import Floats
 from proguard_core.novelty.novelty import Novelty
 from proguard_core.policy.loader import load_policy
 from tests.support.console_server import serving
 from tests.support.postgres import PostgresServer
-from worker.console.mining.intake import Batch
 from worker.console.mining.miner import Miner
 from worker.console.settings import ConsoleSettings
 from worker.console.store import Store
-from worker.console.store.arrivals import NewRisk
 from worker.console.store.models import ClusterRow
 
 _RISKS, _CROWDS, _DIMENSIONS = 100_000, 200, 384
@@ -85,15 +82,7 @@ def fill(store: Store, risks: int) -> None:
                 ClusterRow(id=f"R{at}", name=name.title(), centroid=centres.vectors[at - 1], words=[name], **times)
             )
     miner = Miner(store, ConsoleSettings(), centres, Novelty(load_policy(None)), clock)
-    waiting = iter(month)
-    pending = next(waiting, None)
-    while clock.now < START + timedelta(days=DAYS):
-        clock.now += feeding.STEP
-        batch = Batch()
-        feeding.judged(batch, clock.now)
-        while pending is not None and pending.observed_at <= clock.now:
-            batch.arrivals.risks[feeding.risk_id(pending)] = NewRisk(feeding.hit(pending))
-            pending = next(waiting, None)
+    for batch in feeding.batches(month, clock):
         miner.take(batch)
     miner.refresh()
 

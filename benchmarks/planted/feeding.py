@@ -21,7 +21,7 @@ from worker.console.store import Store
 from worker.console.store.arrivals import NewRisk, VerdictKey
 from worker.console.store.models import ClusterRow, ClusterState, RiskRow
 
-STEP = timedelta(hours=3)
+_STEP = timedelta(hours=3)
 _RECLUSTERED_AT = 21
 
 
@@ -79,16 +79,8 @@ def run(store: Store, settings: ConsoleSettings, encoder: Encoder, month: Sequen
     """The whole month."""
     clock, told = Clock(), Told()
     miner = Miner(store, settings, encoder, Novelty(load_policy(None)), clock)
-    waiting = iter(month)
-    pending = next(waiting, None)
     states: dict[str, str] = {}
-    while clock.now < START + timedelta(days=DAYS):
-        clock.now += STEP
-        batch = Batch()
-        judged(batch, clock.now)
-        while pending is not None and pending.observed_at <= clock.now:
-            batch.arrivals.risks[risk_id(pending)] = NewRisk(hit(pending))
-            pending = next(waiting, None)
+    for batch in batches(month, clock):
         miner.take(batch)
         if clock.now.hour == _RECLUSTERED_AT:
             done = miner.recluster()
@@ -103,9 +95,23 @@ def run(store: Store, settings: ConsoleSettings, encoder: Encoder, month: Sequen
     return told
 
 
-def judged(batch: Batch, now: datetime) -> None:
+def batches(month: Sequence[Planted], clock: Clock) -> Iterator[Batch]:
+    """What is read every three hours, with the clock set to it."""
+    waiting = iter(month)
+    pending = next(waiting, None)
+    while clock.now < START + timedelta(days=DAYS):
+        clock.now += _STEP
+        batch = Batch()
+        _judged(batch, clock.now)
+        while pending is not None and pending.observed_at <= clock.now:
+            batch.arrivals.risks[risk_id(pending)] = NewRisk(hit(pending))
+            pending = next(waiting, None)
+        yield batch
+
+
+def _judged(batch: Batch, now: datetime) -> None:
     """Verdicts since the last batch: safe ones, as many an hour as ever."""
-    hour = now - STEP
+    hour = now - _STEP
     while hour < now:
         revision = revision_at((hour - START) / timedelta(days=1))
         key = VerdictKey(hour.strftime("%Y-%m-%dT%H"), revision, "text", "safe", "none", "safe")

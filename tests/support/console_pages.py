@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from tests.support.risks import NOW, new_risk, unit
 from worker.console.mining.intake import Batch, Intake, Read
-from worker.console.store import Store, arrivals
+from worker.console.store import Store, arrivals, reading
 from worker.console.store.arrivals import Arrivals, Place
 from worker.console.store.models import ClusterDayRow, ClusterRow, ClusterState, QueueRow, Stratum
 from worker.console.web.access import Access
@@ -161,3 +161,11 @@ def visiting(
         raise_server_exceptions=False,
     ) as client:
         yield Visitor(client, headers)
+
+
+def row_of(store: Store, cluster_id: str = "R2") -> ClusterRow:
+    """A cluster that is there."""
+    with store.reading() as session:
+        row = reading.cluster(session, cluster_id)
+        assert row is not None
+        return row

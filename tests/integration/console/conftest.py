@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
+from tests.support.browser import chromium
+from tests.support.console_pages import seed
 from worker.console.store import Store
 
 
@@ -23,3 +26,19 @@ def store(store_url: str) -> Iterator[Store]:
     store = Store(store_url, create=True)
     yield store
     store.close()
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """A store with what tests/support/console_pages.py seeds."""
+    seed(store)
+    return store
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        yield browser
+        browser.close()

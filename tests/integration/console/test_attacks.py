@@ -8,26 +8,13 @@ import pytest
 from sqlalchemy import Connection, event, select
 
 from schemas.review import Decision
-from tests.support.console_pages import cluster, seed, visiting
+from tests.support.console_pages import cluster, row_of, seed, visiting
 from tests.support.risks import NOW
-from worker.console.store import Store, erasing, reading, reviewing
-from worker.console.store.models import ClusterRow, ClusterState, QueueRow, ReviewRow
+from worker.console.store import Store, erasing, reviewing
+from worker.console.store.models import ClusterState, QueueRow, ReviewRow
 from worker.console.store.reviewing import Decided, ReviewError
 
 _SECRET = "a name that tells it"
-
-
-@pytest.fixture
-def filled(store: Store) -> Store:
-    seed(store)
-    return store
-
-
-def row_of(store: Store, cluster_id: str = "R2") -> ClusterRow:
-    with store.reading() as session:
-        row = reading.cluster(session, cluster_id)
-        assert row is not None
-        return row
 
 
 def decide(store: Store, minute: int, decision: Decision, *, two: bool = False, **said: Any) -> str:

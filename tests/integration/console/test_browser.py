@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
 
 from schemas.review import Decision
-from tests.support.browser import chromium
 from tests.support.console_server import served
 from worker.console.store import Store, reviewing
 from worker.console.store.models import QueueRow
@@ -31,14 +30,6 @@ WIDTHS = (390, 820, 1280)
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Store]]:
     with served(tmp_path_factory.mktemp("console")) as given:
         yield given
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def logged_in(browser: Browser, address: str, width: int = 1280, **more: Any) -> tuple[Page, list[str]]:

@@ -2,24 +2,20 @@
 the real topic, and the next dataset of `proguard retrain` carries the label until they are undone.
 """
 
-import re
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from schemas.retraining_hit import RetrainingHit
 from schemas.review import Decision, Review
-from tests.support.browser import chromium
+from tests.support.console_process import PEOPLE, ConsoleProcess, Pages
 from tests.support.risks import hit, verdict
 from tests.support.rounds import Rounds
 from tests.support.streams import StreamUnderTest
@@ -53,62 +49,19 @@ def judged(now: datetime) -> list[tuple[bytes, bytes]]:
 
 
 @contextmanager
-def running(rounds: Rounds, log: Path, *arguments: str, **variables: str) -> Iterator[Callable[[str], str]]:
-    """`proguard ARGUMENTS` until the end of the block, ended by SIGTERM; what waits until a pattern was logged."""
-    with log.open("wb") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "worker.cli", *arguments],
-            env={**rounds.variables(), **variables},
-            stdout=said,
-            stderr=said,
-        )
-
-    def logged(pattern: str) -> str:
-        deadline = time.monotonic() + PATIENCE_S
-        while (found := re.search(pattern, log.read_text())) is None:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
-        return found[1]
-
-    try:
-        yield logged
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE_S) == 0, log.read_text()
-        assert "Traceback" not in log.read_text()
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-
-
-@contextmanager
 def console(rounds: Rounds, folder: Path) -> Iterator[str]:
-    """Mining and the pages, as two processes on one store; the address."""
-    own = {
-        "PROGUARD_CONSOLE__STORE_PATH": str(folder / "risks.db"),
-        "PROGUARD_CONSOLE__REFRESH_EVERY_S": "1",
-        "PROGUARD_CONSOLE__RECLUSTER_EVERY_S": "3",
-    }
-    people = {
-        "PROGUARD_CONSOLE__PORT": "0",
-        "PROGUARD_CONSOLE__USER_HEADER": "X-User",
-        "PROGUARD_CONSOLE__TRUSTED_PROXIES": '["127.0.0.1"]',
-        "PROGUARD_CONSOLE__REVIEWERS": '["ada", "grace"]',
-        "PROGUARD_CONSOLE__TWO_PERSONS": "true",
-    }
-    with ExitStack() as stack:
-        stack.enter_context(running(rounds, folder / "mine.log", "console", "mine", **own))
-        logged = stack.enter_context(running(rounds, folder / "console.log", "console", **own, **people))
-        yield logged(r"The console is at (\S+)")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    """Mining and the pages, as two processes on one store, ended by SIGTERM; the address."""
+    own = {"store_path": str(folder / "risks.db"), "refresh_every_s": 1, "recluster_every_s": 3}
+    tables = {**rounds.tables(), "console": own}
+    pages_own = {"console": {**own, **PEOPLE, "two_persons": True}}
+    with (
+        ConsoleProcess(tables, folder / "mine.log", "mine") as miner,
+        Pages({**tables, **pages_own}, folder / "console.log") as pages,
+    ):
+        yield pages.address()
+        for each in (pages, miner):
+            assert each.terminate() == 0, each.log
+            assert "Traceback" not in each.log
 
 
 def page_of(browser: Browser, user: str) -> Page:

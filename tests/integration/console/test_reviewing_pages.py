@@ -5,26 +5,13 @@ from sqlalchemy import select
 
 from proguard_core.policy.loader import load_policy, parse_policy
 from schemas.review import Decision, Review
-from tests.support.console_pages import seed, settings_of, visiting
+from tests.support.console_pages import row_of, settings_of, visiting
 from worker.console.policy_draft import DraftError, draft
-from worker.console.store import Store, reading, reviewing
+from worker.console.store import Store, reviewing
 from worker.console.store.models import ClusterRow, QueueRow, ReviewRow
 from worker.console.web.policies import policy_file
 
 CONFIRM = {"decision": "confirm", "name": "Ticket touting", "version": "1", "synonyms": "Scalping\n\n Touts "}
-
-
-@pytest.fixture
-def filled(store: Store) -> Store:
-    seed(store)
-    return store
-
-
-def row_of(store: Store, cluster_id: str = "R2") -> ClusterRow:
-    with store.reading() as session:
-        row = reading.cluster(session, cluster_id)
-        assert row is not None
-        return row
 
 
 def records(store: Store) -> list[Review]:
