@@ -7,9 +7,10 @@ from html import unescape
 
 import pytest
 
-from tests.support.console_pages import Visitor, read_in, seed, visiting
+from tests.support.console_pages import SCRIPT, Visitor, cluster, read_in, seed, visiting
 from tests.support.risks import NOW, verdict
 from worker.console.store import Store, arrivals, reading
+from worker.console.store.models import ClusterDayRow
 from worker.console.store.reading import Share
 
 YESTERDAY = NOW - timedelta(days=1)
@@ -125,3 +126,46 @@ def test_waking_brings_a_cluster_back_at_once(filled: Store) -> None:
         assert visitor.post("/clusters/R2/snooze", days="0").status_code == 303
         assert on_overview(visitor) == {True}
         assert "snoozed until" not in visitor.get("/clusters/R2").text
+
+
+def drawn(page: str) -> list[str]:
+    """What the charts of a page are called."""
+    return [unescape(each) for each in re.findall(r'<svg [^>]*class="chart[^>]*aria-label="([^"]*)"', page)]
+
+
+def test_every_table_of_clusters_has_their_lines_and_shares_are_gaps_where_nothing_was_judged(judged: Store) -> None:
+    seed(judged)
+    with judged.writing() as session:
+        session.add(cluster("R8", "Held back", held_since=YESTERDAY, burst_ratio=2.0))
+        session.add(cluster("R9", "Calm", last_day=50))
+        session.flush()
+        for name, risks in (("R8", 7), ("R9", 9)):
+            session.add(ClusterDayRow(cluster_id=name, day="2026-11-26", revision="r1", risks=risks, authors=2))
+    with visiting(judged) as visitor:
+        page = visitor.get("/").text
+    lines = drawn(page)
+    none = ", ".join(["0"] * 28)
+    for last in ("3, 0", "0, 7", "0, 9"):  # emerging, held, most of the last day
+        assert f"risks a day since 2026-10-28: {none}, {last}" in lines
+    assert "share of undetermined verdicts a day, 7.1 % on 2026-11-26, at most 20.0 % on 2026-11-25" in lines
+    assert page.count("<title>2026-11-2") == 2
+
+
+def test_a_timeline_has_a_place_for_every_day_and_none_for_days_to_come(filled: Store) -> None:
+    with filled.writing() as session:
+        for day, revision, risks in (("2026-09-01", "old", 40), ("2026-11-20", "new", 2), ("2026-12-24", "new", 90)):
+            session.add(ClusterDayRow(cluster_id="R2", day=day, revision=revision, risks=risks, authors=1))
+    with visiting(filled) as visitor:
+        page = visitor.get("/clusters/R2").text
+    assert drawn(page) == ["risks a day by guard revision, at most 3 on 2026-11-25"]
+    assert re.findall(r"<text [^>]*>(\d\d-\d\d)</text>", page) == [
+        *("09-28", "10-08", "10-18", "10-28", "11-07", "11-17"),  # sixty days up to today
+    ]
+    assert [unescape(each) for each in re.findall("<title>(2026.*?)</title>", page)] == [
+        *(f"2026-11-25, {SCRIPT}: 3", "2026-11-20, new: 2"),
+    ]
+    assert SCRIPT not in page
+    assert "2026-12-24" in page  # in the table
+    legend = re.search(r'<ul class="legend">(.*?)</ul>', page, re.DOTALL)
+    assert legend is not None
+    assert unescape(re.sub(r"<svg.*?</svg>", "", legend[1])).split("</li>")[0].strip().endswith(SCRIPT)

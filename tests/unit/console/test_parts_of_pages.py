@@ -1,8 +1,7 @@
-"""Small parts of the console's pages: plots, shares, limits, cells, roles."""
+"""Small parts of the console's pages: shares, limits, cells, roles."""
 
 import pytest
 
-from worker.console.web import charts
 from worker.console.web.exports import cell
 from worker.console.web.limits import RateLimit
 from worker.console.web.rates import share_with_interval
@@ -16,18 +15,6 @@ def test_wilson_as_scipy_gives_it() -> None:
         found = share_with_interval(hits, of)
         assert (found.low, found.high) == pytest.approx((low, high), abs=1e-6)
     assert share_with_interval(0, 0).high == 1.0
-
-
-def test_a_plot_stays_within_its_box_and_folds_what_is_too_much() -> None:
-    line = charts.spark([0, 5, 10], "said")
-    assert line.points.startswith("4.0,32.0")
-    assert line.last == (156.0, 4.0)
-    assert charts.spark([], "nothing").points == ""
-    plot = charts.stacked(["2026-11-01", "2026-11-02"], {f"r{at}": [at, 1] for at in range(12)})
-    assert len(plot.names) == charts.SERIES
-    assert plot.names[-1] == "others"
-    assert all(bar.y >= 0 and bar.y + bar.height <= plot.height for bar in plot.bars)
-    assert plot.highest == sum(range(12))
 
 
 def test_a_limit_forgets_after_a_minute() -> None:

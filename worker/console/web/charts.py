@@ -1,84 +1,191 @@
-"""Plots as SVG in the page, without script or style of their own: docs/decisions/0014 says why no library draws them.
+"""Charts as SVG in the page, drawn by pygal on the server; docs/decisions/0019 says what of its drawing is kept.
 
-Coordinates are those of the SVG's viewBox. Every plot stands beside its figures as a table.
+Only marks, text and places pass: no style, script, link or id, and no class but those of static/console.css. Large
+charts stand beside their figures as a table. The same figures are drawn once and kept.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from markupsafe import Markup
+from pygal import Line, StackedBar
+from pygal.etree import etree
+from pygal.style import Style
+
+from worker.console.web.render import percent, short
 
 SERIES = 8
-_MARGIN = 4.0
+_NAME = 60
+_DATES = 6
+_OTHERS = "others"
+_TAGS = frozenset({"svg", "g", "path", "rect", "circle", "text"})
+_ATTRIBUTES = ("viewBox", "x", "y", "width", "height", "d", "cx", "cy", "r", "transform")
+_LEFT_OUT = frozenset({"background", "tooltip"})
+_CLASSES = frozenset(
+    {"chart", "spark", "axis", "x", "y", "line", "guide", "dot", "no_data", *(f"color-{at}" for at in range(SERIES))}
+)
+_LONG = re.compile(r"-?\d+\.\d+")
+_SHARED: dict[str, Any] = {
+    "no_prefix": True,
+    "show_legend": False,  # the page has it as a list, which wraps on a phone
+    "js": (),
+    "css": (),
+    "pretty_print": True,  # or the style, which is dropped, would be made smaller each time
+    "style": Style(label_font_size=19, major_label_font_size=19),  # room for the largest that console.css sets
+}
+_AXES: dict[str, Any] = _SHARED | {
+    "classes": ("chart",),
+    "width": 720,
+    "margin": 12,
+    "margin_right": 24,
+    "spacing": 6,
+    "show_minor_x_labels": False,
+    "truncate_label": -1,
+}
+
+# pygal takes lxml where it finds it; drawings are the same everywhere.
+etree.to_etree()
 
 
 @dataclass(frozen=True, slots=True)
-class Spark:
-    """A line without axes. points: of a polyline; last: the end of it; said: the figures in words."""
+class Stacked:
+    """Stacked bars. names: of the series, in the order of their colours; the last one may be all others."""
 
-    width: int
-    height: int
-    points: str
-    last: tuple[float, float]
-    said: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One rectangle. series: below SERIES, for its colour."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    series: int
-    said: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bars:
-    """Stacked bars, a day each. ticks: (x, day); names: of the series, the last one may be all others."""
-
-    width: int
-    height: int
-    bars: Sequence[Bar]
-    ticks: Sequence[tuple[float, str]]
+    svg: Markup
     names: Sequence[str]
-    highest: int
 
 
-def spark(values: Sequence[float], said: str, width: int = 160, height: int = 36, top: float | None = None) -> Spark:
-    """A small line of values >= 0 from the left to the right. top: the value at the upper edge."""
-    top = max([*values, 0.0]) if top is None else top
-    step = (width - 2 * _MARGIN) / max(len(values) - 1, 1)
-    places = [
-        (round(_MARGIN + at * step, 1), round(height - _MARGIN - _share(value, top) * (height - 2 * _MARGIN), 1))
-        for at, value in enumerate(values)
-    ]
-    points = " ".join(f"{x},{y}" for x, y in places)
-    return Spark(width, height, points, places[-1] if places else (_MARGIN, height - _MARGIN), said)
+@lru_cache(maxsize=2048)
+def spark(counts: tuple[int, ...], said: str) -> Markup:
+    """A small line from zero, without axes, its last place marked. said: the figures in words."""
+    places = [str(at) for at in range(len(counts))]
+    drawn = Line(
+        **_SHARED,
+        classes=("chart", "spark"),
+        width=160,
+        height=36,
+        margin=4,
+        spacing=0,
+        range=(0, max(counts, default=0) or 1),
+        show_x_labels=False,
+        show_y_labels=False,
+        x_labels=places,
+        x_labels_major=places[-1:],
+        show_only_major_dots=True,
+        no_data_text="",
+        explicit_size=True,
+    )
+    drawn.add(None, counts)
+    return _in_page(drawn.render_tree(), said)
 
 
-def stacked(days: Sequence[str], counts: Mapping[str, Sequence[int]], width: int = 720, height: int = 160) -> Bars:
+@lru_cache(maxsize=16)
+def shares(days: tuple[str, ...], values: tuple[float | None, ...], what: str) -> Markup:
+    """A line of shares of one, a day each, over an axis in percent from zero; None (nothing to share) is a gap."""
+    known = [(value, day) for value, day in zip(values, days, strict=True) if value is not None]
+    highest = max(known, default=(0.0, ""))
+    scale = _scale(highest[0] or 0.01)
+    drawn = Line(
+        **_AXES,
+        height=160,
+        x_labels=[day[5:] for day in days],
+        x_labels_major_every=math.ceil(len(days) / _DATES) or 1,
+        y_labels=scale,
+        range=(0, scale[-1]),
+        value_formatter=lambda value: f"{100 * value:g} %",
+        allow_interruptions=True,
+        no_data_text="No figures yet",
+    )
+    drawn.add(None, values, formatter=_told(days, None, percent))
+    if not known:
+        return _in_page(drawn.render_tree(), f"{what}, none yet")
+    (latest, day), (most, most_on) = known[-1], highest
+    said = f"{what}, {percent(latest)} on {day}, at most {percent(most)} on {most_on}"
+    return _in_page(drawn.render_tree(), said)
+
+
+def stacked(days: Sequence[str], counts: Mapping[str, Sequence[int]], what: str) -> Stacked:
     """Counts of each series on each day, the largest series at the bottom; beyond SERIES they are one, `others`."""
     ordered = sorted(counts, key=lambda name: (-sum(counts[name]), name))
-    kept = {name: list(counts[name]) for name in ordered[: SERIES if len(ordered) <= SERIES else SERIES - 1]}
-    if len(ordered) > SERIES:
-        rest = [counts[name] for name in ordered[SERIES - 1 :]]
-        kept["others"] = [sum(each[at] for each in rest) for at in range(len(days))]
-    highest = max((sum(each[at] for each in kept.values()) for at in range(len(days))), default=0)
-    inner, step = height - 24.0, width / max(len(days), 1)
-    bars = []
-    for at, day in enumerate(days):
-        below = 0.0
-        for series, (name, values) in enumerate(kept.items()):
-            tall = _share(values[at], highest) * (inner - _MARGIN)
-            if values[at]:
-                place = (round(at * step + step * 0.1, 1), round(inner - below - tall, 1))
-                bars.append(Bar(*place, round(step * 0.8, 1), round(tall, 1), series, f"{day}, {name}: {values[at]}"))
-            below += tall
-    every = max(1, len(days) // 6)
-    ticks = [(round(at * step + step / 2, 1), day[5:]) for at, day in enumerate(days) if at % every == 0]
-    return Bars(width, height, bars, ticks, list(kept), highest)
+    kept = [(short(name, _NAME), tuple(counts[name])) for name in ordered]
+    if len(kept) > SERIES:
+        rest = [values for _, values in kept[SERIES - 1 :]]
+        kept = [*kept[: SERIES - 1], (_OTHERS, tuple(map(sum, zip(*rest, strict=True))))]
+    return Stacked(_stacked(tuple(days), tuple(kept), what), [name for name, _ in kept])
 
 
-def _share(value: float, top: float) -> float:
-    return min(value / top, 1.0) if top > 0 else 0.0
+@lru_cache(maxsize=128)
+def _stacked(days: tuple[str, ...], series: tuple[tuple[str, tuple[int, ...]], ...], what: str) -> Markup:
+    totals = [sum(values) for values in zip(*(values for _, values in series), strict=True)]
+    highest, day = max(zip(totals, days, strict=True), default=(0, ""))
+    scale = _scale(highest or 1, least=1)  # no part of a risk on the axis
+    drawn = StackedBar(
+        **_AXES,
+        height=200,
+        x_labels=[day[5:] for day in days],
+        x_labels_major_every=math.ceil(len(days) / _DATES) or 1,
+        y_labels=scale,
+        range=(0, scale[-1]),
+        value_formatter=lambda value: f"{value:.0f}",
+        strict=True,  # None stays None, and is not drawn
+        no_data_text="None",
+    )
+    for name, values in series:
+        drawn.add(None, [value or None for value in values], formatter=_told(days, name, str))
+    return _in_page(drawn.render_tree(), f"{what}, at most {highest} on {day}" if highest else f"{what}, none")
+
+
+def _scale(highest: float, least: float = 0.0) -> list[float]:
+    """At most six numbers from zero to the highest or above, 1, 2 or 5 times a power of ten apart.
+
+    highest: above 0. least: between two of them. pygal's own would be apart by 8 or 16.
+    """
+    rough = max(highest / 5, least) * (1 - 1e-9)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(each * power for each in (1, 2, 5, 10) if each * power >= rough)
+    return [at * step for at in range(math.ceil(highest / step * (1 - 1e-9)) + 1)]
+
+
+def _told(days: Sequence[str], name: str | None, form: Callable[[Any], str]) -> Callable[[Any, int], str]:
+    """What is said of a mark when it is pointed at. pygal fills the parameters in by their names."""
+
+    def told(value: Any, index: int) -> str:
+        where = days[index] if name is None else f"{days[index]}, {name}"
+        return f"{where}: {form(value)}"
+
+    return told
+
+
+def _in_page(drawn: Element, said: str) -> Markup:
+    """A drawing as one picture with a name. Its text is escaped by ElementTree."""
+    picture = _kept(drawn)
+    assert picture is not None  # the root is an svg
+    picture.attrib.update({"role": "img", "aria-label": said})
+    return Markup(ElementTree.tostring(picture, encoding="unicode"))
+
+
+def _kept(given: Element) -> Element | None:
+    """What of a node stands in the page; None where nothing does. What pygal's script would show becomes a title."""
+    classes = given.get("class", "").split()
+    if given.tag not in _TAGS or not _LEFT_OUT.isdisjoint(classes):
+        return None
+    made = Element(given.tag)
+    for name in _ATTRIBUTES:
+        if name in given.attrib:
+            made.set(name, _LONG.sub(lambda number: f"{float(number[0]):.1f}", given.attrib[name]))
+    if shown := [each for each in classes if each in _CLASSES]:
+        made.set("class", " ".join(shown))
+    if given.tag == "text":
+        made.text = given.text
+    for child in given:
+        if child.tag == "desc" and child.get("class") == "value":
+            ElementTree.SubElement(made, "title").text = child.text
+        elif (kept := _kept(child)) is not None:
+            made.append(kept)
+    return made if len(made) or given.tag != "g" else None

@@ -1,6 +1,7 @@
 """Pages that only show: the overview, clusters, search, one cluster, one risk."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -10,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from proguard_core.novelty.significance import Bounds, share_of
 from worker.console.store import audit, erasing, reading, reviewing
 from worker.console.store.clusters_of import clusters_of
-from worker.console.store.models import ClusterRow, ClusterState, RiskRow
+from worker.console.store.models import ClusterDayRow, ClusterRow, ClusterState, RiskRow
 from worker.console.store.post_reviews import decided_members
 from worker.console.store.search import search
 from worker.console.web import charts, render, shown
@@ -23,6 +24,7 @@ from worker.console.web.rates import share_with_interval
 router = APIRouter(include_in_schema=False)
 _DAYS = 30
 _FEW = 10
+_TIMELINE = 60
 
 
 @router.get("/")
@@ -34,18 +36,19 @@ def overview(request: Request, console: Here, _: Viewer) -> Response:
         missed = audit.prevalence(session, now - timedelta(days=_DAYS), now + timedelta(hours=1))
         largest = reading.clusters(session, reading.ClusterFilter(sort="growth", snoozed_at=now), limit=_FEW).rows
         waiting = audit.waiting(session)
-    days = seen.days
-    unclear = [share.part / share.whole if share.whole else 0.0 for share in seen.undetermined]
+        days, further = seen.days, {row.id for row in (*seen.held, *largest)} - seen.trends.keys()
+        trends = seen.trends | (reading.trends(session, sorted(further), days) if further else {})
+    unclear = [share.part / share.whole if share.whole else None for share in seen.undetermined]
     context: dict[str, Any] = {
         "seen": seen,
         "largest": largest,
         "waiting": waiting,
         "missed": missed,
         "sparks": {
-            row_id: charts.spark(counts, f"risks a day since {days[0]}: {', '.join(map(str, counts))}")
-            for row_id, counts in seen.trends.items()
+            row_id: charts.spark(tuple(counts), f"risks a day since {days[0]}: {', '.join(map(str, counts))}")
+            for row_id, counts in trends.items()
         },
-        "unclear": charts.spark(unclear, "share of undetermined verdicts a day", 720, 80),
+        "unclear": charts.shares(tuple(days), tuple(unclear), "share of undetermined verdicts a day"),
         "rate": lambda share: share_with_interval(share.part, share.whole),
         "name": shown.cluster_name,
         "severe": console.web.severe,
@@ -136,7 +139,7 @@ def about(console: Console, session: Session, row: ClusterRow, offset: int = 0) 
         "page": members,
         "size": PAGE,
         "spread": None if withheld else spread,
-        "timeline": _timeline(days),
+        "timeline": _timeline(days, console.clock().date()),
         "days": days,
         "history": reading.history(session, row.id),
         "reviews": reviews,
@@ -156,14 +159,20 @@ def reviewed_precision(session: Session, cluster_id: str) -> Bounds | None:
     return share_of(sum(each != "reject" for each in decisions), len(decisions)) if decisions else None
 
 
-def _timeline(days: Any) -> charts.Bars | None:
-    axis = sorted({row.day for row in days})[-60:]
+def _timeline(days: Sequence[ClusterDayRow], today: date) -> charts.Stacked | None:
+    """The last days up to the latest with a risk; days without one have their place, days to come have none."""
+    if not days:
+        return None
+    first, last = (date.fromisoformat(row.day) for row in (days[0], days[-1]))
+    last = min(last, max(first, today))
+    back = min((last - first).days, _TIMELINE - 1)
+    axis = [(last - timedelta(days=each)).isoformat() for each in range(back, -1, -1)]
     place = {day: at for at, day in enumerate(axis)}
     counts: dict[str, list[int]] = {}
     for row in days:
         if row.day in place:
             counts.setdefault(row.revision, [0] * len(axis))[place[row.day]] += row.risks
-    return charts.stacked(axis, counts) if axis else None
+    return charts.stacked(axis, counts, "risks a day by guard revision")
 
 
 def _successor(session: Session, row: ClusterRow) -> str | None:

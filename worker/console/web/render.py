@@ -34,7 +34,7 @@ def environment() -> jinja2.Environment:
     made.filters |= {
         "when": _when,
         "day": _day,
-        "percent": _percent,
+        "percent": percent,
         "short": short,
         "code": named_code,
         "times": times,
@@ -100,13 +100,14 @@ def times(ratio: float) -> str:
     return f"{ratio:.1f}×" if ratio < 1000 else "∞"
 
 
+def percent(share: float | None) -> str:
+    """`4.2 %`."""
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
 def _when(time: datetime | None) -> str:
     return "–" if time is None else f"{time:%Y-%m-%d %H:%M} UTC"
 
 
 def _day(time: datetime | None) -> str:
     return "–" if time is None else f"{time:%Y-%m-%d}"
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f} %"
