@@ -16,6 +16,7 @@ from pydantic import JsonValue, ValidationError
 from proguard_core.dataset.builder import Dataset, DatasetSettings
 from proguard_core.dataset.items import Item, Origin
 from proguard_core.dataset.pictures import Fetch, PictureGone
+from proguard_core.dataset.samples import MaskSettings
 from proguard_core.dataset.writers import WriteError, write_own, write_trl, write_verl
 from proguard_core.evaluation.answers import Answer
 from proguard_core.evaluation.rows import Problems, Row, read_lines
@@ -96,7 +97,8 @@ class AdapterTrainer:
     @property
     def dataset_settings(self) -> DatasetSettings:
         """Questions are as long as those of the guard that serves."""
-        made = DatasetSettings(seed=self._settings.retraining.seed)
+        own = self._settings.retraining
+        made = DatasetSettings(seed=own.seed, masks=MaskSettings(own.masked, own.permuted))
         window = self._settings.guard.settings.get("window_bytes")
         return made if window is None else replace(made, window_bytes=int(str(window)))
 
@@ -107,6 +109,8 @@ class AdapterTrainer:
         said: dict[str, Any] = {
             "trainer": self._settings.retraining.trainer,
             "recipe": self._recipe.model_dump(mode="json"),
+            "masked": self._settings.retraining.masked,
+            "permuted": self._settings.retraining.permuted,
             "prompts": Prompts(self._policy, self.templates).version,
             "engine": guard.engine,
             "serving": json.loads(json.dumps(serving, default=str)),

@@ -45,5 +45,11 @@ class RetrainingSettings(Section):
     gate_share: float = Field(
         0.4, gt=0, lt=1, description="Of a new category's reviewed posts, the latest: for the gate, not for training."
     )
+    masked: float = Field(
+        0.3, ge=0, le=1, description="grpo, verl: share of rows whose prompt lists a policy that lacks categories."
+    )
+    permuted: float = Field(
+        0.5, ge=0, le=1, description="grpo, verl: share of rows in whose prompt codes mean something else than usual."
+    )
     label_new: bool = Field(True, description="Whether posts of new names teach safe and unsafe too, or the name only.")
     seed: int = Field(0, description="Of every draw.")

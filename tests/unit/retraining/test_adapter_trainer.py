@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from proguard_core.dataset.samples import MaskSettings
 from proguard_core.policy.loader import load_policy
 from proguard_core.training.command_line import parsed
 from proguard_core.training.grpo import __main__ as grpo
@@ -88,6 +89,13 @@ def test_the_recipe_takes_seed_and_pixels_from_the_other_settings(base: Path, tm
     assert made.dataset_settings.window_bytes == 1024
     other = trainer(base, tmp_path, **{**given, "recipe": {"max_pixels": 100_352}})
     assert other.config() != made.config()
+
+
+def test_how_many_rows_see_another_policy_is_a_setting_and_makes_another_run(base: Path, tmp_path: Path) -> None:
+    usual, none = trainer(base, tmp_path), trainer(base, tmp_path, masked=0.0, permuted=0.0)
+    assert usual.dataset_settings.masks == MaskSettings()
+    assert none.dataset_settings.masks == MaskSettings(masked=0.0, permuted=0.0)
+    assert none.config() != usual.config()
 
 
 def lesson(tmp_path: Path) -> Lesson:
