@@ -39,6 +39,16 @@ learning() {
     .venv-engines/bin/python -m benchmarks.grpo_learning.report "$out" --plot "docs/reports/$(date +%F)-learning.svg"
 }
 
+# Texts alone, each seed by a whole round of `proguard retrain` on a Kafka and an S3 of its own.
+learning_by_round() {
+    local out=.cache/grpo-learning/$(date +%F)-rounds seed
+    for seed in 0 1 2; do
+        .venv-engines/bin/python -m benchmarks.grpo_learning "$PROGUARD_LEARNING_ROWS" \
+            --seed "$seed" --modalities text --retrain --out "$out" >/dev/null || return 1
+    done
+    .venv-engines/bin/python -m benchmarks.grpo_learning.report "$out" --plot "docs/reports/$(date +%F)-rounds.svg"
+}
+
 for part in "${@:-tests verl faults soak learning}"; do
     for name in $part; do
         case $name in
@@ -58,6 +68,7 @@ for part in "${@:-tests verl faults soak learning}"; do
                 printf '\n## Does GRPO learn?\n\nNot run: PROGUARD_LEARNING_ROWS names no rows.\n' >>"$report"
             else
                 run "Does GRPO learn? Three seeds, three samplings" '^\|' learning
+                run "The same by rounds of proguard retrain" '^\|' learning_by_round
             fi
             ;;
         soak) run "An hour's soak" '^\|' $python -m benchmarks.stream memory --posts 0 --minutes 60 ;;

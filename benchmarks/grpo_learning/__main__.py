@@ -1,7 +1,8 @@
-"""`python -m benchmarks.grpo_learning DATA --seed N --out FOLDER [--sampling balanced|image-scarce|adaptive]`
+"""`python -m benchmarks.grpo_learning DATA --seed N --out FOLDER [--sampling SAMPLING | --retrain]`
 
 DATA is a JSON Lines file of labelled rows (.gz too). Below FOLDER/seed-N lie dataset and warmed-up base, which all
-samplings of a seed share, and a folder for each sampling: the run with its page, and result.json.
+samplings of a seed share, and a folder for each sampling: the run with its page, and learned.json. With --retrain
+the training is that of a whole round of `proguard retrain`, on a real Kafka and a real S3 that are started for it.
 """
 
 import argparse
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from benchmarks.grpo_learning import measure, model, report, rows, warm_up
-from proguard_core.dataset.writers import read_trl, write_trl
+from proguard_core.dataset.builder import Dataset
+from proguard_core.dataset.writers import DATASHEET, read_trl, write_trl
 from proguard_core.training.descriptions import Descriptions, shipped
 from proguard_core.training.grpo.settings import GrpoSettings, Sampling
 from proguard_core.training.truth import from_json
@@ -56,38 +58,44 @@ def main() -> None:
     parser.add_argument("--sampling", choices=get_args(Sampling), default="balanced", help="(default: %(default)s)")
     every = [modality.value for modality in Modality]
     parser.add_argument("--modalities", nargs="+", choices=every, default=every, help="(default: all)")
+    parser.add_argument("--retrain", action="store_true", help="by a round of `proguard retrain` (balanced only)")
     parser.add_argument("--one-source", action="store_true", help="safe rows of the source of the unsafe ones alone")
     parser.add_argument("--rollouts", type=int, default=150, help="(default: %(default)s)")
     parser.add_argument("--steps", type=int, default=150, help="of the warm-up (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="more where nothing else runs (default: %(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one of the GRPO settings")
     asked = parser.parse_args()
+    if asked.retrain and (asked.sampling != "balanced" or Modality.TEXT.value not in asked.modalities):
+        parser.error("--retrain: what comes by the stream are texts, and sampling is balanced")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     import torch
 
     torch.set_num_threads(asked.threads)
     folder = asked.out / f"seed-{asked.seed}"
     began = time.monotonic()
-    _prepare(asked.data, folder, [Modality(name) for name in asked.modalities], asked)
+    _prepare(folder, asked)
     prepared = time.monotonic()
     settings = {**SETTINGS, **dict(each.split("=", 1) for each in asked.set)}
-    result = _learn(folder, asked.sampling, asked.seed, asked.rollouts, settings)
+    if asked.retrain:
+        out = folder / "retrain"
+        result = _by_round(folder, out, asked, settings)
+    else:
+        out = folder / asked.sampling
+        result = _learn(folder, asked.sampling, asked.seed, asked.rollouts, settings)
     result["seconds"] = {"prepared": round(prepared - began), "learned": round(time.monotonic() - prepared)}
-    (folder / asked.sampling / report.LEARNED).write_text(json.dumps(result, indent=1))
+    (out / report.LEARNED).write_text(json.dumps(result, indent=1))
     print(report.table([result]))
-    print(f"\npage: {folder / asked.sampling / 'run' / 'training.html'}")
+    print(f"\npage: {' '.join(map(str, out.glob('*/training.html')))}")
 
 
-def _prepare(data: Path, folder: Path, modalities: list[Modality], asked: argparse.Namespace) -> None:
+def _prepare(folder: Path, asked: argparse.Namespace) -> None:
     """Dataset and warmed-up base, if they are not there yet. A folder that was left half made is made again."""
     if (folder / "prepared").exists():
         return
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "pictures").mkdir(parents=True)
     seed = asked.seed
-    sources = (rows.BOTH,) if asked.one_source else (rows.BOTH, rows.EVERYDAY)
-    each = ROWS // len(modalities)
-    made = rows.dataset(data, folder / "pictures", modalities, each, HELD_OUT, seed, sources)
+    made = _dataset(folder, asked)
     (folder / BOTH).write_text(json.dumps([s.item.row.id for s in made.held_out if s.item.row.source == rows.BOTH]))
     write_trl(made, folder / "dataset")
     said = [warm_up.random_answer(sample, seed) for sample in made.train]
@@ -103,6 +111,30 @@ def _prepare(data: Path, folder: Path, modalities: list[Modality], asked: argpar
         raise SystemExit(f"the form is not learned: {before}")
     (folder / BEFORE).write_text(json.dumps(before))
     (folder / "prepared").touch()
+
+
+def _dataset(folder: Path, asked: argparse.Namespace) -> Dataset:
+    """The same for the same arguments."""
+    sources = (rows.BOTH,) if asked.one_source else (rows.BOTH, rows.EVERYDAY)
+    modalities = [Modality(name) for name in asked.modalities]
+    each = ROWS // len(modalities)
+    return rows.dataset(asked.data, folder / "pictures", modalities, each, HELD_OUT, asked.seed, sources)
+
+
+def _by_round(folder: Path, out: Path, asked: argparse.Namespace, settings: dict[str, Any]) -> dict[str, Any]:
+    """The same as `_learn`, by a round of the command. out: a folder of its own."""
+    from benchmarks.grpo_learning import round as rounds
+
+    made = _dataset(folder, asked)
+    if made.version != json.loads((folder / "dataset" / DATASHEET).read_text())["version"]:
+        raise SystemExit(f"{folder} was prepared with other arguments")
+    recipe = {**settings, "max_rollouts": asked.rollouts, "epochs": 1000}
+    lesson = rounds.Lesson(folder / "base", recipe, asked.seed, MAX_ANSWER, asked.threads)
+    facts, adapter = rounds.play(made, lesson, out)
+    known = shipped(rows.small_policy())
+    after = {} if adapter is None else _measured(folder, adapter, known)
+    before = json.loads((folder / BEFORE).read_text())
+    return {"seed": asked.seed, "sampling": asked.sampling, **facts, "before": before, "after": after}
 
 
 def _learn(folder: Path, sampling: str, seed: int, rollouts: int, settings: dict[str, Any]) -> dict[str, Any]:

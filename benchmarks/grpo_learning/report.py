@@ -13,12 +13,14 @@ from proguard_core.training.grpo.checkpoints import newest
 from schemas.common import Modality
 
 LEARNED = "learned.json"
+RETRAIN = "by `proguard retrain`"
+"""What `through` says of a run that a whole round made; others started the trainer by themselves."""
 _HEAD = (
     "| seed | sampling | modality | rows | form before | earned before | earned | best constant | beaten"
     " | balanced accuracy | the same within one source | right category |"
     "\n|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
-_COLOURS = {"balanced": "#2457c5", "image-scarce": "#b26a00", "adaptive": "#1a7f4b"}
+_COLOURS = {"balanced": "#2457c5", "image-scarce": "#b26a00", "adaptive": "#1a7f4b", f"balanced, {RETRAIN}": "#8a2f9e"}
 _WIDTH, _HEIGHT, _MARGIN = 300, 190, 34
 # Rollouts that a point of a curve is the mean of: one alone has eight prompts of a modality.
 _SMOOTH = 5
@@ -34,7 +36,7 @@ def table(results: Sequence[Run]) -> str:
 
 def _row(result: Run, modality: str) -> str:
     before, after = result["before"][modality], result["after"].get(modality)
-    first = [str(result["seed"]), str(result["sampling"]), modality]
+    first = [str(result["seed"]), _how(result), modality]
     if after is None:
         return f"| {' | '.join(first)} | {result['status']}: {result['why']} | | | | | | | | |"
     cells = [
@@ -52,6 +54,11 @@ def _row(result: Run, modality: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def _how(result: Run) -> str:
+    """Sampling, and what ran the training if it was not started by itself."""
+    return ", ".join(str(result[key]) for key in ("sampling", "through") if key in result)
+
+
 def is_beaten(after: Run) -> bool:
     """Whether the best constant answer earns less, and balanced accuracy is above 0.5, with their whole intervals."""
     return bool(after["earned"]["low"] > after["constant"] and after["balanced"]["low"] > 0.5)
@@ -60,9 +67,12 @@ def is_beaten(after: Run) -> bool:
 def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
     """(update, mean reward of the rollout) by modality, from the last checkpoint's log."""
     found = newest(run)
-    if found is None:
-        return {}
-    log = json.loads((found[0] / "trainer_state.json").read_text())["log_history"]
+    return {} if found is None else curves_of(found[0])
+
+
+def curves_of(checkpoint: Path) -> dict[str, list[tuple[int, float]]]:
+    """The same from one checkpoint, which is whole. Raises OSError, ValueError."""
+    log = json.loads((checkpoint / "trainer_state.json").read_text())["log_history"]
     keys = {modality.value: f"reward/{modality.value}" for modality in Modality}
     return {name: [(each["step"], each[key]) for each in log if key in each] for name, key in keys.items()}
 
@@ -71,7 +81,7 @@ def plot(results: Sequence[Run]) -> str:
     """A panel a modality, a line a run, coloured by sampling."""
     present = [m.value for m in Modality if any(result["curves"].get(m.value) for result in results)]
     panels = [_panel(results, modality, at) for at, modality in enumerate(present)]
-    used = [name for name in _COLOURS if any(result["sampling"] == name for result in results)]
+    used = [name for name in _COLOURS if any(_how(result) == name for result in results)]
     key = "".join(
         f'<text x="{_MARGIN + 120 * at}" y="{_HEIGHT + 16}" fill="{_COLOURS[name]}">{name}</text>'
         for at, name in enumerate(used)
@@ -85,7 +95,7 @@ def plot(results: Sequence[Run]) -> str:
 
 
 def _panel(results: Sequence[Run], modality: str, place: int) -> str:
-    lines = [(result["sampling"], _smooth(result["curves"].get(modality, ()))) for result in results]
+    lines = [(_how(result), _smooth(result["curves"].get(modality, ()))) for result in results]
     lines = [(name, points) for name, points in lines if points]
     last = max((points[-1][0] for _, points in lines), default=1.0)
     top = 3.0  # the most that an answer can earn, of any kind
@@ -127,7 +137,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="file for the curves, SVG")
     asked = parser.parse_args()
     results = [json.loads(path.read_text()) for path in sorted(asked.folder.glob(f"seed-*/*/{LEARNED}"))]
-    results.sort(key=lambda result: (list(_COLOURS).index(result["sampling"]), result["seed"]))
+    results.sort(key=lambda result: (list(_COLOURS).index(_how(result)), result["seed"]))
     print(table(results))
     if asked.plot is not None:
         asked.plot.write_text(plot(results))

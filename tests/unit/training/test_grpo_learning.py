@@ -1,20 +1,26 @@
 """What the benchmark of learning rests on: a form that tells nothing, constant answers, intervals. Without torch."""
 
+import hashlib
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 from benchmarks.grpo_learning import measure, report, rows
+from benchmarks.grpo_learning import round as rounds
 from benchmarks.grpo_learning.pictures import CELL, COLUMNS, LINES, draw_words, words_shown
 from benchmarks.grpo_learning.warm_up import random_answer
+from proguard_core.policy.loader import load_policy
 from proguard_core.policy.prompts.contract import PromptKind
 from proguard_core.policy.prompts.renderer import Prompts
 from proguard_core.training.descriptions import Descriptions, shipped
 from proguard_core.training.strict_answers import read_exactly
 from proguard_core.training.truth import Truth
 from schemas.common import Outcome
+from tests.unit.dataset.builders import item, picture
 
 POLICY = rows.small_policy()
 CODES = tuple(POLICY.subcategories)
@@ -105,3 +111,67 @@ def test_the_plot_has_a_line_a_run_and_a_panel_a_modality() -> None:
     drawn = report.plot(runs)
     assert drawn.count('fill="none"') == 4
     assert drawn.count("reward of rollouts") == 2
+
+
+def test_the_rounds_policy_file_lists_what_the_benchmark_lists(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(yaml.safe_dump(rounds.policy_file(), allow_unicode=True))
+    read = load_policy(tmp_path / "policy.yaml")
+    assert (read.categories, read.subcategories) == (POLICY.categories, POLICY.subcategories)
+
+
+def test_hits_are_texts_half_of_them_safe_and_the_same_for_a_seed() -> None:
+    texts = [item(f"t{at}", code=rows.CODES[at % 3] if at % 4 else None) for at in range(200)]
+    others = [item(f"p{at}", "", images=(f"{at}.png",)) for at in range(100)]
+    chosen = rounds.hits([*texts, *others], 3)
+    assert len({each.row.id for each in chosen}) == rounds.HITS
+    assert sum(each.row.unsafe for each in chosen) == rounds.HITS // 2
+    assert not any(each.row.images for each in chosen)
+    assert rounds.hits([*texts, *others], 3) == chosen
+    assert rounds.hits([*texts, *others], 4) != chosen
+
+
+def test_a_held_out_row_in_the_rounds_dataset_is_found_by_its_words_and_its_picture(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(picture(1))
+    held = [item("text"), item("picture", "", images=(str(tmp_path / "a.png"),))]
+    made: Any = SimpleNamespace(held_out=[SimpleNamespace(item=each) for each in held])
+    digest = hashlib.sha256(picture(1)).hexdigest()
+    learned = [
+        {"id": "other", "request": "Something else", "images": []},
+        {"id": "same picture beside other words", "request": "Something else", "images": [f"pictures/{digest}"]},
+        {"id": "another id, the same words", "request": held[0].row.request, "images": []},
+        {"id": "the picture", "request": "", "images": [f"pictures/{digest}"]},
+    ]
+    assert rounds.leaked(learned, made) == ["another id, the same words", "the picture"]
+
+
+def test_curves_are_read_from_the_newest_whole_checkpoint_and_none_is_removed(tmp_path: Path) -> None:
+    assert rounds._curves(tmp_path) == {}
+    for number, sealed in ((4, True), (20, True), (100, False)):
+        folder = tmp_path / "run" / "training" / f"checkpoint-{number}"
+        folder.mkdir(parents=True)
+        log = [{"step": number, "reward/text": 1.5}, {"step": number, "loss": 0.0}]
+        (folder / "trainer_state.json").write_text(json.dumps({"log_history": log}))
+        if sealed:
+            (folder / "seal.json").write_text("{}")
+    assert rounds._curves(tmp_path)["text"] == [(20, 1.5)]
+    assert (tmp_path / "run" / "training" / "checkpoint-100").is_dir()
+
+
+def test_a_round_is_told_from_a_trainer_started_by_itself() -> None:
+    after = {
+        "rows": 10,
+        "earned": {"value": 1.5, "low": 1.4, "high": 1.6},
+        "constant": 0.9,
+        "balanced": {"value": 0.8, "low": 0.7, "high": 0.9},
+        "within": {"value": 0.6, "low": 0.5, "high": 0.7},
+        "right": 0.5,
+    }
+    run = {"seed": 1, "sampling": "balanced", "before": {"text": {**after, "form": 1.0}}, "after": {"text": after}}
+    alone, whole = run, {**run, "through": report.RETRAIN}
+    first, second = report.table([alone, whole]).splitlines()[-2:]
+    assert first.startswith("| 1 | balanced | text | 10 | 100.0% |")
+    assert second.startswith("| 1 | balanced, by `proguard retrain` | text | 10 |")
+    curves = {"text": [(step, 1.0) for step in range(12)]}
+    drawn = report.plot([{**alone, "curves": curves}, {**whole, "curves": curves}])
+    assert "by `proguard retrain`</text>" in drawn
+    assert drawn.count('fill="none"') == 2
