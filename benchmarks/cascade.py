@@ -10,6 +10,7 @@ big guard. Thresholds are fitted on one half of the rows and measured on the oth
 import argparse
 import asyncio
 import json
+import math
 import random
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from proguard_core.training.ngrams.__main__ import Reader, measured, questions, 
 DEFAULT_GUARD = Path(__file__).parents[1] / "proguard_core" / "guards" / "embedded" / "model"
 THRESHOLDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.3)
 WANTED = 0.99
+NOVELTIES = (1.0, 0.99, 0.95, 0.9, 0.8)
 FEWEST = 30
 SEED = 7
 
@@ -145,6 +147,23 @@ def measure(pairs: Sequence[Judged], safe_below: float, words: bool = False) -> 
     return Figures(len(unsafe), sum(unsafe), len(safe), sum(safe))
 
 
+def by_novelty(pairs: Sequence[Judged], safe_below: float) -> None:
+    """What the bound on novelty sends on of all that the score lets pass."""
+    by_score = Sureness(safe_below=safe_below, novel_from=math.inf)
+    low = [pair for pair in pairs if by_score.shows(GuardRequest(pair.row.text)) and by_score.passes(pair.said)]
+    for bound in NOVELTIES:
+        far = [pair for pair in low if pair.said.novelty is not None and pair.said.novelty >= bound]
+        counts = [
+            f"{sum(is_one(pair) for pair in far)}/{sum(is_one(pair) for pair in low)} {name}"
+            for name, is_one in (
+                ("unsafe", lambda pair: pair.row.unsafe),
+                ("of withheld categories", lambda pair: pair.row.new),
+                ("safe", lambda pair: not pair.row.unsafe),
+            )
+        ]
+        print(f"  of what scores below {safe_below}, novelty from {bound} sends on: {', '.join(counts)}")
+
+
 def halves(pairs: list[Judged]) -> tuple[list[Judged], list[Judged]]:
     """Two halves, drawn by the seed."""
     shuffled = pairs[:]
@@ -183,6 +202,7 @@ def report(pairs: list[Judged], mix: float, bound: float | None, words: bool) ->
         said += [f"share {figures.share(mix):.3f}"] if figures.unsafe and figures.safe else []
         if said:
             print(f"  {name}, safe_below {below}: {'; '.join(said)}")
+    by_novelty(pairs, below)
 
 
 def parts(pairs: list[Judged]) -> dict[str, list[Judged]]:

@@ -17,7 +17,7 @@ from schemas.common import CategoryKind, Outcome
 
 _SUFFIX_DIGITS = 8
 # Part of the revision: change it with what Sureness shows or lets pass.
-_RULES = "2"
+_RULES = "3"
 # Characters that turn the order of what is read: the letters as they are stored say something else than a reader sees.
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
@@ -29,14 +29,16 @@ class Sureness:
     safe_below: safe stands below it. unsafe_from: unsafe of a listed category stands from it on, 0: never. responses:
     whether posts with a response are shown to the first guard at all. plain: whether only text in plain English letters
     and signs is shown to it; a small guard of words does not know what an emoji turns a sentence into, nor another
-    language. audit: share of what passed as safe that the second guard judges nevertheless. least_recall: what is said
-    in the log when recall lies below it.
+    language. novel_from: no answer stands from this novelty on (1: what is further from home than every text that the
+    measure was fitted to), where the first guard can tell. audit: share of what passed as safe that the second guard
+    judges nevertheless. least_recall: what is said in the log when recall lies below it.
     """
 
     safe_below: float = 0.08
     unsafe_from: float = 0.0
     responses: bool = False
     plain: bool = True
+    novel_from: float = 0.99
     audit: float = 0.01
     least_recall: float = 0.99
 
@@ -48,8 +50,8 @@ class Sureness:
         return not self.plain or (bool(texts) and all(_is_plain(text, request.language) for text in texts))
 
     def passes(self, judgement: Judgement) -> bool:
-        """Whether an answer stands. A missing score is no sureness; a nameless risk and doubt always go on."""
-        if judgement.score is None:
+        """Whether an answer stands. A missing score is no sureness; high novelty, nameless risks and doubt go on."""
+        if judgement.score is None or (judgement.novelty is not None and judgement.novelty >= self.novel_from):
             return False
         if judgement.outcome is Outcome.SAFE:
             return judgement.score < self.safe_below

@@ -94,7 +94,8 @@ class Judgement:
     score is a calibrated probability of unsafe in [0, 1], None where the guard has none; revision is the guard's that
     judged, where it can change between batches (None: the one in force when the batch began). A guard that scores the
     two turns by themselves says so in request_score and response_score, so that each can be measured. guard is the name
-    of the one that judged, where several stand behind one (None: the one that was asked).
+    of the one that judged, where several stand behind one (None: the one that was asked). novelty: how unlike all that
+    the guard was taught the text is, in [0, 1], harmful or not (None: the guard cannot tell).
     """
 
     outcome: Outcome
@@ -108,6 +109,7 @@ class Judgement:
     request_score: float | None = None
     response_score: float | None = None
     guard: str | None = None
+    novelty: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

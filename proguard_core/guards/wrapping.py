@@ -78,6 +78,7 @@ def _cascaded(second: Guard, table: dict[str, object], policy: Policy, create: C
             plain=checked.flag(table, "plain", usual.plain),
             audit=checked.positive(table, "audit", usual.audit, most=1.0),
             least_recall=checked.positive(table, "least_recall", usual.least_recall, most=1.0),
+            novel_from=checked.positive(table, "novel_from", usual.novel_from, most=1.0),
         )
         if own := sorted(policy.codes - set(CATEGORY_NAMES) - set(SUBCATEGORY_NAMES)):
             log.warning(

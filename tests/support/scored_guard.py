@@ -1,4 +1,7 @@
-"""A first guard for cascades: `score:0.003` in a text is its score (0.001 without one), `novel` makes it nameless."""
+"""A first guard for cascades, told by words of a text what to say.
+
+`score:0.003` is the score (0.001 without one), `far:0.5` the novelty (none without), `novel` makes it nameless.
+"""
 
 import re
 from collections.abc import Sequence
@@ -7,6 +10,7 @@ from proguard_core.guards.protocol import Category, GuardError, GuardLimits, Gua
 from schemas.common import CategoryKind, Outcome, Reason
 
 _SCORE = re.compile(r"score:([0-9.]+|none)")
+_FAR = re.compile(r"far:([0-9.]+)")
 _KNOWN = re.compile(r"unsafe:(C\d+(?:S\d+)?)")
 
 
@@ -41,12 +45,14 @@ class ScoredGuard:
 def _judgement(text: str) -> Judgement:
     code = _KNOWN.search(text)
     said = _SCORE.search(text)
+    far = _FAR.search(text)
+    novelty = float(far[1]) if far else None
     score = None if said and said[1] == "none" else float(said[1]) if said else 0.9 if code else 0.001
     if "foreign" in text:
         return Judgement(Outcome.UNDETERMINED, Reason.UNSUPPORTED_LANGUAGE, score=score)
     if (score or 0.0) < 0.5:
-        return Judgement(Outcome.SAFE, request=Outcome.SAFE, score=score)
+        return Judgement(Outcome.SAFE, request=Outcome.SAFE, score=score, novelty=novelty)
     category = Category(CategoryKind.KNOWN, code[1] if code else "C3S1")
     if "novel" in text:
         category = Category(CategoryKind.NOVEL, name="something new")
-    return Judgement(Outcome.UNSAFE, request=Outcome.UNSAFE, category=category, score=score)
+    return Judgement(Outcome.UNSAFE, request=Outcome.UNSAFE, category=category, score=score, novelty=novelty)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from proguard_core.guards import checked
 from proguard_core.guards.adapters import BASE, Adapter, Revisions
+from proguard_core.guards.embedded.familiar import FAMILIAR
 from proguard_core.guards.embedded.heads import FILES, HeadsError
 from proguard_core.guards.embedded.reader import Readers
 from proguard_core.guards.embedded.scoring import Scoring
@@ -36,7 +37,7 @@ _SETTINGS = {"threads", "workers", "adapters", "adapter"}
 class EmbeddedGuard:
     """Keeps the guard protocol. settings: threads (of one inference, default 1), workers (inferences at once,
     default 2 or the number of processors), adapters (a folder in which heads lie, heads.py), adapter (the one to begin
-    with). options.model: another folder with the artefact's four files.
+    with). options.model: another folder with the artefact's five files.
 
     All inference runs in threads of its own. Nothing depends on the other requests of a batch or on their order. A
     request is judged by the heads that it names, while they are among the last two.
@@ -162,10 +163,10 @@ def _loaded(readers: Readers, adapter: Adapter | None) -> Scoring:
 
 
 def _revision(folder: Path, policy: Policy) -> str:
-    absent = [name for name in (MODEL, TOKENIZER, CALIBRATION, MANIFEST) if not (folder / name).is_file()]
+    absent = [name for name in (MODEL, TOKENIZER, CALIBRATION, FAMILIAR, MANIFEST) if not (folder / name).is_file()]
     if absent:
         raise ValueError(f"guard.model: the folder {folder.name} lacks {', '.join(absent)}")
-    parts = [(folder / name).read_bytes() for name in (MODEL, TOKENIZER, CALIBRATION)]
+    parts = [(folder / name).read_bytes() for name in (MODEL, TOKENIZER, CALIBRATION, FAMILIAR)]
     here = Path(__file__).parent
     parts += [path.read_bytes() for path in (*sorted(here.glob("*.py")), *sorted(here.glob("*.yaml")))]
     hashed = hashlib.sha256()

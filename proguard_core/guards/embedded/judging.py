@@ -22,12 +22,16 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One judged window or picture: part, score in [0, 1], its place, and its text, for the name of a novel risk."""
+    """One judged window or picture: part, score in [0, 1], its place, and its text, for the name of a novel risk.
+
+    novelty: how unlike what was taught a text is, in [0, 1] (familiar.py); None for a picture.
+    """
 
     part: Part
     score: float
     place: Place
     excerpt: Callable[[], str] = str
+    novelty: float | None = None
 
     @property
     def unsafe(self) -> bool:
@@ -78,6 +82,7 @@ def judgement(
         score=_rounded(worst),
         request_score=_rounded(asked.worst),
         response_score=_rounded(answered.worst),
+        novelty=max((each.novelty for each in findings if each.novelty is not None), default=None),
     )
 
 

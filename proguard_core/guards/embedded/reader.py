@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from proguard_core.guards.embedded import windows as cutting
+from proguard_core.guards.embedded.familiar import Familiar
 from proguard_core.guards.embedded.heads import Heads, base_hashes, key_of, load, none_yet
 from proguard_core.guards.embedded.judging import Finding, Part, judgement
 from proguard_core.guards.embedded.language import has_signs, is_junk, speaks_english
@@ -34,6 +36,7 @@ class Readers:
         self._vocabulary: dict[str, int] = tokenizer.get_vocab()
         self._windows = cutting.Windows(tokenizer, self._calibration.tokens)
         self._model = TextModel(folder, threads)
+        self._familiar = Familiar.read(folder, self._model.width)
         self._base = base_hashes(folder)
         self._policy = policy
         self._threads = threads
@@ -76,15 +79,19 @@ class Readers:
     def _request(self, text: str, part: Part, scoring: Scoring) -> list[Finding]:
         made = []
         for window in self._windows.of_request(text):
-            scores = scoring.score(self._model.read(window))
-            made.append(self._finding(part, scores.request, scores.categories, scoring, text, window))
+            reading = self._model.read(window)
+            scores = scoring.score(reading)
+            found = self._finding(part, scores.request, scores.categories, scoring, text, window)
+            made.append(replace(found, novelty=self._familiar.novelty(reading.features)))
         return made
 
     def _response(self, request: str, response: str, scoring: Scoring) -> list[Finding]:
         made = []
         for window in self._windows.of_response(request, response):
-            scores = scoring.score(self._model.read(window))
-            made.append(self._finding(Part.RESPONSE, scores.response, scores.categories, scoring, response, window))
+            reading = self._model.read(window)
+            scores = scoring.score(reading)
+            found = self._finding(Part.RESPONSE, scores.response, scores.categories, scoring, response, window)
+            made.append(replace(found, novelty=self._familiar.novelty(reading.features)))
         return made
 
     def readings(self, request: str, response: str | None = None) -> list[Reading]:

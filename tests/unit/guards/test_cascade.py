@@ -52,6 +52,16 @@ async def test_only_what_the_first_is_sure_of_stops_there() -> None:
     assert counts_of(guard)[CASCADE] == {"passed": 2, "forwarded": 5, "audited": 0}
 
 
+async def test_what_is_far_from_all_that_the_first_was_taught_goes_on() -> None:
+    guard, _first, second = made(unsafe_from=0.9)
+    asked = ["the a far:0.9899", "the b far:0.99", "the c far:1.0", "the d unsafe:C3S1 far:0.995", "the e unsafe:C3S1"]
+    await guard.judge([GuardRequest(text) for text in asked])
+    assert second.asked == asked[1:4]
+    guard, _first, second = made(novel_from=1.0)
+    await guard.judge([GuardRequest(text) for text in asked])
+    assert second.asked == [asked[2], *asked[3:]]
+
+
 async def test_pictures_and_responses_never_stop_at_the_first() -> None:
     guard, first, second = made()
     asked = [GuardRequest("the a", None, picture()), GuardRequest("", None, picture()), GuardRequest("the b", "the c")]
