@@ -13,7 +13,7 @@ from proguard_core.guards.embedded import windows as cutting
 from proguard_core.guards.embedded.familiar import Familiar
 from proguard_core.guards.embedded.heads import Heads, base_hashes, key_of, load, none_yet
 from proguard_core.guards.embedded.judging import Finding, Part, judgement
-from proguard_core.guards.embedded.language import has_signs, is_junk, speaks_english
+from proguard_core.guards.embedded.language import has_signs, is_coded, is_foreign, is_junk, speaks_english, words_of
 from proguard_core.guards.embedded.naming import Sense, novel_name
 from proguard_core.guards.embedded.nudity import NudityDetector
 from proguard_core.guards.embedded.ocr import PictureReader
@@ -126,10 +126,18 @@ class Readers:
             made.append(Sense(features / np.linalg.norm(features), scoring.score(reading).request))
         return made
 
-    def _doubts(self, text: str, hint: str | None) -> list[Reason]:
+    def _doubts(self, text: str, hint: str | None, *, read: bool = False) -> list[Reason]:
+        """read: the text was read from a picture."""
         if not has_signs(text) or is_junk(text):
             return [Reason.NOT_JUDGEABLE]
-        return [] if speaks_english(text, hint) else [Reason.UNSUPPORTED_LANGUAGE]
+        if not speaks_english(text, hint):
+            return [Reason.UNSUPPORTED_LANGUAGE]
+        # Words that were read from a picture run together: their pieces say nothing of the language.
+        words = [] if read else words_of(text)
+        pieces = len(self._windows.ids(" ".join(words)))
+        if is_coded(words, pieces):
+            return [Reason.NOT_JUDGEABLE]
+        return [Reason.UNSUPPORTED_LANGUAGE] if is_foreign(words, pieces) else []
 
     def _picture(self, picture: Picture, findings: list[Finding], doubts: list[Reason], scoring: Scoring) -> None:
         reader, detector = self._picture_networks()
@@ -139,7 +147,7 @@ class Readers:
         text = cutting.normalise(reading.text)
         if text.strip():
             findings.extend(self._request(text, Part.PICTURE_TEXT, scoring))
-            doubts.extend(self._doubts(text, None))
+            doubts.extend(self._doubts(text, None, read=True))
         if not reading.covers:
             doubts.append(Reason.NOT_JUDGEABLE)
 

@@ -1,8 +1,19 @@
 """Which texts the guard may trust its score of."""
 
 import pytest
+from tokenizers import Tokenizer
 
-from proguard_core.guards.embedded.language import has_english_word, has_signs, is_junk, speaks_english
+from proguard_core.guards.embedded.language import (
+    has_english_word,
+    has_signs,
+    is_coded,
+    is_foreign,
+    is_junk,
+    speaks_english,
+    words_of,
+)
+from proguard_core.guards.embedded.reader import read_tokenizer
+from proguard_core.guards.embedded.text_model import FOLDER
 
 ENGLISH = [
     "The bakery opens at eight and the bread is still warm.",
@@ -81,3 +92,53 @@ def test_binary_junk_is_no_post(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "two\nlines\tand tabs\r\n", "one lost sign \ufffd in a sentence", "👩‍🚀 is fine"])
 def test_a_post_with_a_lost_sign_is_no_junk(text: str) -> None:
     assert not is_junk(text)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return read_tokenizer(FOLDER)
+
+
+def cut(text: str, tokenizer: Tokenizer) -> tuple[list[str], int]:
+    words = words_of(text)
+    return words, len(tokenizer.encode(" ".join(words), add_special_tokens=False).ids)
+
+
+UNLISTED = [
+    "Huomenna sataa lunta koko Helsingin alueella",
+    "Ninakwenda sokoni kununua maziwa na mayai",
+    "Masaya ako dahil kasama ko ang pamilya",
+    "Ngiyabonga kakhulu mngani wami omuhle",
+    "aaj raat ko khana kaun banayega bhai",
+    "Gaur eguraldi ederra dago eta parkera goaz",
+]
+CODED = [
+    "aGVsbG8gd29ybGQgaG93IGFyZSB5b3UgdG9kYXk=",
+    "h e l l o  m y  d e a r  f r i e n d s",
+    "gur oernq vf fgvyy jnez naq gur pbssrr vf tbbq",
+]
+READ = [
+    *ENGLISH,
+    "Sourdough starter: flour, water, patience!",
+    "RT @cat: Oreo Cheesecake http://t.co/yW299",
+    "docker run -it --rm ubuntu bash",
+    "@anonymous @anonymous #themoreyouknow &#9733; https://example.org/aGVsbG8gd29ybGQgaG93IGFyZSB5b3U good",
+    "haha ok u are so gr8",
+]
+
+
+@pytest.mark.parametrize("text", UNLISTED)
+def test_a_language_that_no_list_names_is_known_by_its_pieces(text: str, tokenizer: Tokenizer) -> None:
+    assert is_foreign(*cut(text, tokenizer))
+    assert not is_coded(*cut(text, tokenizer))
+
+
+@pytest.mark.parametrize("text", CODED)
+def test_code_is_no_text(text: str, tokenizer: Tokenizer) -> None:
+    assert is_coded(*cut(text, tokenizer))
+
+
+@pytest.mark.parametrize("text", READ)
+def test_what_the_encoder_reads_is_neither(text: str, tokenizer: Tokenizer) -> None:
+    assert not is_foreign(*cut(text, tokenizer))
+    assert not is_coded(*cut(text, tokenizer))
