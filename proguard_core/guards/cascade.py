@@ -51,7 +51,7 @@ class Sureness:
 
     def passes(self, judgement: Judgement) -> bool:
         """Whether an answer stands. A missing score is no sureness; high novelty, nameless risks and doubt go on."""
-        if judgement.score is None or (judgement.novelty is not None and judgement.novelty >= self.novel_from):
+        if judgement.score is None or (judgement.novelty is not None and not judgement.novelty < self.novel_from):
             return False
         if judgement.outcome is Outcome.SAFE:
             return judgement.score < self.safe_below

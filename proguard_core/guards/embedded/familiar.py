@@ -3,7 +3,10 @@
 It says nothing of harm. A cascade (guards/cascade.py) does not let the guard decide alone about what is far from home.
 """
 
+import zlib
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,26 +24,26 @@ class Familiar:
     """
 
     def __init__(self, centre: Array, middles: Array, steps: NDArray[np.float64]) -> None:
-        if middles.ndim != 2 or centre.shape != middles.shape[1:] or steps.ndim != 1 or len(steps) < 2:
+        fits = middles.ndim == 2 and len(middles) > 0 and centre.shape == middles.shape[1:]
+        if not fits or steps.ndim != 1 or len(steps) < 2:
             raise ValueError(f"{FAMILIAR} has arrays of other shapes than it should have")
         if not all(np.isfinite(part).all() for part in (centre, middles, steps)) or (np.diff(steps) < 0).any():
             raise ValueError(f"{FAMILIAR} has numbers that are none, or steps that fall")
+        lengths = np.linalg.norm(middles, axis=1, keepdims=True)
+        if not lengths.all():
+            raise ValueError(f"{FAMILIAR} has a middle without a direction")
         self._centre, self._steps = centre, steps
-        self._middles = middles / np.linalg.norm(middles, axis=1, keepdims=True)
+        self._middles = middles / lengths
 
     @classmethod
     def read(cls, folder: Path, width: int) -> "Familiar":
         """From the artefact's folder. Raises OSError or ValueError where it is not what it should be."""
-        with np.load(folder / FAMILIAR, allow_pickle=False) as held:
-            missing = {"centre", "middles", "steps"} - set(held.files)
-            if missing:
-                raise ValueError(f"{FAMILIAR} lacks {', '.join(sorted(missing))}")
-            made = cls(
-                *(
-                    held[name].astype(kind)
-                    for name, kind in (("centre", np.float32), ("middles", np.float32), ("steps", np.float64))
-                )
-            )
+        held = _arrays(folder / FAMILIAR)
+        missing = {"centre", "middles", "steps"} - set(held)
+        if missing:
+            raise ValueError(f"{FAMILIAR} lacks {', '.join(sorted(missing))}")
+        centre, middles = (held[name].astype(np.float32) for name in ("centre", "middles"))
+        made = cls(centre, middles, held["steps"].astype(np.float64))
         if made.width != width:
             raise ValueError(f"{FAMILIAR} is for features of {made.width}, the network has {width}")
         return made
@@ -59,3 +62,13 @@ class Familiar:
         """In [0, 1]: the share of held-out texts of taught sources that lie nearer to what was taught."""
         shares = np.linspace(0.0, 1.0, len(self._steps))
         return round(float(np.interp(self.distance(features), self._steps, shares)), DIGITS)
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Whatever the file is, numpy says it in its own way: half-written, a pointer in its place, one array alone."""
+    with path.open("rb") as file:
+        try:
+            held = np.load(file, allow_pickle=False)
+            return {name: held[name] for name in held.files}
+        except (ValueError, EOFError, AttributeError, BadZipFile, zlib.error) as error:
+            raise ValueError(f"{FAMILIAR} cannot be read: half-written, changed, or another file") from error

@@ -165,7 +165,10 @@ def _loaded(readers: Readers, adapter: Adapter | None) -> Scoring:
 def _revision(folder: Path, policy: Policy) -> str:
     absent = [name for name in (MODEL, TOKENIZER, CALIBRATION, FAMILIAR, MANIFEST) if not (folder / name).is_file()]
     if absent:
-        raise ValueError(f"guard.model: the folder {folder.name} lacks {', '.join(absent)}")
+        made = "; python -m proguard_core.training.embedded.familiar makes it (docs/embedded-guard.md)"
+        raise ValueError(
+            f"guard.model: the folder {folder.name} lacks {', '.join(absent)}{made if absent == [FAMILIAR] else ''}"
+        )
     parts = [(folder / name).read_bytes() for name in (MODEL, TOKENIZER, CALIBRATION, FAMILIAR)]
     here = Path(__file__).parent
     parts += [path.read_bytes() for path in (*sorted(here.glob("*.py")), *sorted(here.glob("*.yaml")))]

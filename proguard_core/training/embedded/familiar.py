@@ -92,7 +92,7 @@ def main() -> None:
     said = manifest.get("left_out", {"sources": [], "codes": []})
     left_out = LeftOut(frozenset(said["sources"]), frozenset(said["codes"]))
     write_familiar(asked.out, asked.data, left_out, asked.threads)
-    manifest["files"][FAMILIAR] = digest(asked.out / FAMILIAR)
+    manifest.setdefault("files", {})[FAMILIAR] = digest(asked.out / FAMILIAR)
     (asked.out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 

@@ -1,6 +1,8 @@
 """Only what the first guard is sure of stops there; the audit finds what it misses; both are in the revision."""
 
 import logging
+import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -60,6 +62,12 @@ async def test_what_is_far_from_all_that_the_first_was_taught_goes_on() -> None:
     guard, _first, second = made(novel_from=1.0)
     await guard.judge([GuardRequest(text) for text in asked])
     assert second.asked == [asked[2], *asked[3:]]
+
+
+def test_a_novelty_that_is_no_number_is_no_sureness() -> None:
+    safe = Judgement(Outcome.SAFE, score=0.001)
+    assert Sureness().passes(safe)
+    assert not Sureness().passes(replace(safe, novelty=math.nan))
 
 
 async def test_pictures_and_responses_never_stop_at_the_first() -> None:
@@ -262,6 +270,7 @@ async def test_by_settings_it_stands_inside_cache_and_shadow_and_all_count() -> 
         ({"safe_under": 0.1}, "safe_under"),
         ({"safe_below": 1.5}, "safe_below"),
         ({"audit": 2}, "audit"),
+        *(({"novel_from": value}, "novel_from") for value in (0, 1.01, -1, float("nan"), True, "far", None)),
         ({"model": "/no/such/folder"}, "lacks"),
         ({"settings": {"batch": 1}}, "batch"),
     ],

@@ -1,5 +1,6 @@
 """What is far from all that was taught is novel, by distances that held-out texts have."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,17 @@ import numpy as np
 import pytest
 
 from proguard_core.guards.embedded.familiar import FAMILIAR, Familiar
-from proguard_core.guards.embedded.text_model import FOLDER, MANIFEST
+from proguard_core.guards.embedded.text_model import CALIBRATION, FOLDER, MANIFEST, MODEL, TOKENIZER
+from proguard_core.guards.factory import create
+from proguard_core.guards.protocol import GuardOptions
+from proguard_core.policy.loader import load_policy
 from proguard_core.training.embedded.familiar import few_of_each, fitted
 from proguard_core.training.embedded.rows import Example, digest
 
 WIDTH = 16
 NUMBERS = np.random.default_rng(7)
+NPY = io.BytesIO()
+np.save(NPY, np.ones(4))
 
 
 def around(place: int, rows: int) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -54,6 +60,9 @@ def wrong(**others: Any) -> dict[str, Any]:
     [
         (wrong(centre=None), "lacks centre"),
         (wrong(middles=np.ones(4)), "other shapes"),
+        (wrong(middles=np.ones((0, 4))), "other shapes"),
+        (wrong(middles=np.array([[1, 0, 0, 0], [0, 0, 0, 0]])), "without a direction"),
+        (wrong(middles=np.array([["a"] * 4])), "could not convert"),
         (wrong(centre=np.zeros(5)), "other shapes"),
         (wrong(steps=np.array([0.0])), "other shapes"),
         (wrong(steps=np.array([1.0, 0.0])), "steps that fall"),
@@ -65,6 +74,40 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, arrays: dict[str, A
     np.savez(tmp_path / FAMILIAR, **arrays)
     with pytest.raises(ValueError, match=said):
         Familiar.read(tmp_path, 768)
+
+
+def saved(arrays: dict[str, Any]) -> bytes:
+    written = io.BytesIO()
+    np.savez(written, **arrays)
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"version https://git-lfs.github.com/spec/v1\n",
+        saved(wrong())[:300],
+        saved(wrong())[:-30],
+        saved(wrong()).replace(np.ones(8).tobytes(), np.zeros(8).tobytes()),
+        NPY.getvalue(),
+    ],
+    ids=["empty", "pointer", "cut early", "cut late", "changed", "one array"],
+)
+def test_a_file_that_is_no_such_file_is_refused_in_plain_words(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FAMILIAR).write_bytes(content)
+    with pytest.raises(ValueError, match=r"familiar\.npz cannot be read: half-written"):
+        Familiar.read(tmp_path, 4)
+
+
+def test_an_artefact_of_before_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    for name in (MODEL, TOKENIZER, CALIBRATION, MANIFEST):
+        (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(ValueError, match=r"lacks familiar\.npz; python -m proguard_core\.training\.embedded\.familiar"):
+        create("embedded", GuardOptions(model=str(tmp_path)), load_policy())
+    (tmp_path / MODEL).unlink()
+    with pytest.raises(ValueError, match=r"lacks model\.onnx, familiar\.npz$"):
+        create("embedded", GuardOptions(model=str(tmp_path)), load_policy())
 
 
 def test_no_source_is_most_of_what_is_familiar() -> None:
