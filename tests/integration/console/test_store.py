@@ -1,20 +1,24 @@
 """The store on SQLite and on PostgreSQL: what is written once is there once, and errors lose nothing."""
 
+import random
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import select
+from sqlalchemy import event, select, text
+from sqlalchemy.orm import Session
 
 from schemas.risk import Risk
 from tests.support.risks import NOW, hit, new_risk, unit
-from worker.console.store import Store, StoreReadOnlyError, StoreVersionError, arrivals, erasing, reading
+from worker.console.store import Store, StoreReadOnlyError, StoreVersionError, arrivals, erasing, migrate, reading
 from worker.console.store.arrivals import Arrivals, NewRisk, Place, VerdictKey
+from worker.console.store.engine import open_engine
 from worker.console.store.erasing import Tombstone
-from worker.console.store.models import Base, RiskRow
+from worker.console.store.models import Base, ClusterRow, RiskRow
 from worker.console.store.search import RiskFilter, search
 from worker.errors import FencedError
 
@@ -31,6 +35,12 @@ def taken(*risks: NewRisk, at: tuple[int, int] = (0, 1), tombstones: tuple[Tombs
 def take(store: Store, what: Arrivals) -> None:
     with store.writing() as session:
         arrivals.take(session, what)
+
+
+def cluster(cluster_id: str) -> ClusterRow:
+    return ClusterRow(
+        id=cluster_id, name="n", centroid=unit(1), words=[], created_at=NOW, first_seen=NOW, last_seen=NOW
+    )
 
 
 def ids(store: Store) -> list[str]:
@@ -133,6 +143,27 @@ def test_search_finds_names_and_rationales(store: Store, query: str) -> None:
         assert search(session, "kidney", RiskFilter(modality="image")).risks.total == 0
 
 
+def test_a_word_that_most_risks_have_is_found_as_any_other(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    take(store, taken(*(new_risk(at, name="Ticket touting" if at % 4 else "Organ trade") for at in range(200))))
+    asked = [
+        (None, 0),
+        (None, 140),
+        (RiskFilter(since=NOW - timedelta(hours=30)), 5),
+        (RiskFilter(modality="image"), 0),
+    ]
+
+    def found() -> list[tuple[int, list[str]]]:
+        with store.reading() as session:
+            pages = [search(session, "touting", wanted, offset, 20).risks for wanted, offset in asked]
+        return [(page.total, [row.post_id for row in page.rows]) for page in pages]
+
+    few = found()
+    monkeypatch.setattr("worker.console.store.search._MANY", 1)
+    assert found() == few
+    assert [(total, len(rows)) for total, rows in few] == [(150, 20), (150, 10), (few[2][0], 20), (0, 0)]
+    assert 0 < few[2][0] < 150
+
+
 def test_a_store_without_tables_or_of_another_code_names_the_command(store_url: str) -> None:
     with pytest.raises(StoreVersionError, match="proguard console migrate"):
         Store(store_url)
@@ -146,6 +177,58 @@ def test_a_store_without_tables_or_of_another_code_names_the_command(store_url: 
         with pytest.raises(StoreVersionError, match=said):
             Store(store_url)
     store.close()
+
+
+def test_a_store_of_an_earlier_release_is_told_and_migrated_with_what_is_in_it(store_url: str) -> None:
+    engine = open_engine(store_url)
+    migrate.upgrade(engine, "0001")
+    with Session(engine.execution_options(proguard_writes=True)) as session, session.begin():
+        arrivals.take(session, taken(new_risk(1)))
+    with pytest.raises(StoreVersionError, match=r"\(0001\) is older than this code .*proguard console migrate"):
+        Store(store_url, create=True)
+    migrate.upgrade(engine)
+    migrate.upgrade(engine)
+    engine.dispose()
+    store = Store(store_url)
+    test_the_tables_are_those_of_the_models(store)
+    assert ids(store) == ["post-1"]
+    store.close()
+
+
+def test_a_clusters_page_counts_without_reading_its_members(store: Store) -> None:
+    with store.writing() as session:
+        session.add_all([cluster("R1"), cluster("R2")])
+        session.flush()
+        arrivals.take(session, taken(*(new_risk(at, "R2" if at % 5 else "R1") for at in range(1000))))
+    if not store.is_sqlite:  # as autovacuum does in time; it knows of what is on the disk only
+        with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as autocommit:
+            autocommit.execute(text("CHECKPOINT"))
+            autocommit.execute(text("VACUUM ANALYZE risks"))
+    asked: list[tuple[str, Any]] = []
+    with store.reading() as session:
+        connection = session.connection()
+        event.listen(connection, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
+        assert reading.spread(session, "R1").names == {"Ticket touting": 200}
+        explain = "EXPLAIN QUERY PLAN" if store.is_sqlite else "EXPLAIN"
+        plans = [str(connection.exec_driver_sql(f"{explain} {sql}", given).all()) for sql, given in list(asked)]
+    assert len(plans) == 3
+    assert all("COVERING INDEX" in plan or "Index Only Scan" in plan for plan in plans), plans
+
+
+def test_the_longest_fields_fit_the_indexes(store: Store) -> None:
+    """PostgreSQL takes at most 2,704 bytes into an entry: what cannot be compressed, of four bytes a character."""
+    drawn = random.Random(1)
+    name, author, revision = (
+        "".join(chr(drawn.randrange(0x20000, 0x2A000)) for _ in range(length)) for length in (120, 512, 512)
+    )
+    longest = new_risk(1, name=name, author_id=author, revision=revision)
+    with store.writing() as session:
+        session.add(cluster("R" + "9" * 63))
+        session.flush()
+        longest.cluster_id, longest.similarity = "R" + "9" * 63, 0.9
+        arrivals.take(session, taken(longest))
+    with store.reading() as session:
+        assert reading.spread(session, "R" + "9" * 63).names == {name: 1}
 
 
 def test_a_store_that_cannot_be_written_says_so_and_loses_nothing(postgres: object, tmp_path: Path) -> None:

@@ -158,6 +158,9 @@ class RiskRow(Base):
     assigned_by: Mapped[str | None] = mapped_column(_SHORT)
     __table_args__ = (
         Index("risks_of_cluster", "cluster_id", "observed_at"),
+        # What a cluster's page counts is read from these alone: the rows of a large cluster are most of the table's.
+        Index("risks_closest", "cluster_id", "similarity", "revision", "name"),
+        Index("risks_by_author", "cluster_id", "author_id"),
         Index("risks_by_revision", "revision", "observed_at"),
         Index(
             "risks_waiting",

@@ -275,13 +275,16 @@ def paged(
     key: InstrumentedAttribute[Any],
     order: Sequence[Any],
     span: tuple[int, int],
+    total: int | None = None,
 ) -> Page[Any]:
     """A page of the rows that are asked for, under the conditions. key: the rows' primary key: rows are wide, so that
     they are counted and sorted by it, and only those of the page are read. span: rows before the page, rows of it.
+    total: of all, where it is known already.
     """
     offset, limit = span
     matching = select(key).where(*conditions)
-    total = session.scalar(select(func.count()).select_from(matching.subquery())) or 0
+    if total is None:
+        total = session.scalar(select(func.count()).select_from(matching.subquery())) or 0
     here = list(session.scalars(matching.order_by(*order).offset(offset).limit(limit)))
     return Page(session.scalars(asked.where(key.in_(here)).order_by(*order)).all(), total, offset)
 

@@ -15,6 +15,9 @@ from worker.console.store.reading import PAGE, Page, paged
 _WORDS = re.compile(r"\w+")
 _MAX_WORDS = 12
 _CLUSTERS = 20
+_MATCHING = "SELECT rowid FROM risks_text WHERE risks_text MATCH :query"
+# Of SQLite: from so many matches on they are looked for along the times.
+_MANY = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +48,34 @@ def search(session: Session, query: str, wanted: RiskFilter | None = None, offse
     Anything may stand in a query: only its letters and digits count, and at most twelve words.
     """
     words = _WORDS.findall(query.casefold())[:_MAX_WORDS]
-    conditions = _conditions(wanted or RiskFilter())
-    if words:
-        conditions.append(_matches(session, words))
+    total: int | None = None
+    conditions: list[Any] = [*_conditions(wanted or RiskFilter())]
+    if words and session.get_bind().dialect.name == "sqlite":
+        conditions, total = _in_sqlite(session, words, conditions)
+    elif words:
+        lexemes = " & ".join(f"'{word}'" for word in words) + ":*"
+        conditions.append(clause("risks.words @@ to_tsquery('simple', :query)").bindparams(query=lexemes))
     asked, order = select(RiskRow).options(defer(RiskRow.embedding)), (RiskRow.observed_at.desc(), RiskRow.id.desc())
-    risks = paged(session, asked, conditions, RiskRow.id, order, (offset, limit))
+    risks = paged(session, asked, conditions, RiskRow.id, order, (offset, limit), total)
     return Found(risks, _clusters(session, words))
 
 
-def _matches(session: Session, words: list[str]) -> Any:
-    if session.get_bind().dialect.name == "sqlite":
-        quoted = " ".join(f'"{word}"' for word in words) + "*"
-        return RiskRow.id.in_(
-            clause("SELECT rowid FROM risks_text WHERE risks_text MATCH :query").bindparams(query=quoted)
-        )
-    lexemes = " & ".join(f"'{word}'" for word in words) + ":*"
-    return clause("risks.words @@ to_tsquery('simple', :query)").bindparams(query=lexemes)
+def _in_sqlite(session: Session, words: list[str], conditions: list[Any]) -> tuple[list[Any], int]:
+    """All conditions, and how many risks meet them.
+
+    SQLite fetches every match from the table by its rowid and sorts them, also where nearly all risks match. Those are
+    better met by walking along the times until the page is full: the + keeps it from the rowid.
+    """
+    quoted = " ".join(f'"{word}"' for word in words) + "*"
+    matching = clause(_MATCHING).bindparams(query=quoted)
+    if conditions:
+        met = select(RiskRow.id).where(*conditions, RiskRow.id.in_(matching)).subquery()
+        total = session.scalar(select(func.count()).select_from(met)) or 0
+    else:
+        total = session.scalar(clause(f"SELECT count(*) FROM ({_MATCHING})").bindparams(query=quoted)) or 0
+    if total < _MANY:
+        return [*conditions, RiskRow.id.in_(matching)], total
+    return [*conditions, clause(f"+risks.id IN ({_MATCHING})").bindparams(query=quoted)], total
 
 
 def _clusters(session: Session, words: list[str]) -> list[ClusterRow]:
