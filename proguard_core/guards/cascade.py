@@ -19,7 +19,8 @@ _SUFFIX_DIGITS = 8
 # Part of the revision: change it with what Sureness shows or lets pass.
 _RULES = "3"
 # Characters that turn the order of what is read: the letters as they are stored say something else than a reader sees.
-_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+# And letters in black circles and squares, which are emoji to a reader and plain letters once they are normalised.
+_TURNING_OR_FRAMED = re.compile("[\u202a-\u202e\u2066-\u2069\U0001f150-\U0001f169\U0001f170-\U0001f189]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Sureness:
 
 
 def _is_plain(text: str, language: str | None) -> bool:
-    return not _TURNING.search(text) and is_plain(normalise(text), language)
+    return not _TURNING_OR_FRAMED.search(text) and is_plain(normalise(text), language)
 
 
 class CascadeGuard:

@@ -34,6 +34,7 @@ class Readers:
         self._calibration = Calibration.read(folder / CALIBRATION)
         tokenizer = read_tokenizer(folder)
         self._vocabulary: dict[str, int] = tokenizer.get_vocab()
+        self._unknown = self._vocabulary["[UNK]"]
         self._windows = cutting.Windows(tokenizer, self._calibration.tokens)
         self._model = TextModel(folder, threads)
         self._familiar = Familiar.read(folder, self._model.width)
@@ -134,10 +135,11 @@ class Readers:
             return [Reason.UNSUPPORTED_LANGUAGE]
         # Words that were read from a picture run together: their pieces say nothing of the language.
         words = [] if read else words_of(text)
-        pieces = len(self._windows.ids(" ".join(words)))
-        if is_coded(words, pieces):
+        pieces = self._windows.ids(" ".join(words))
+        # A word with a letter that the vocabulary lacks is not read at all (19 of 102,000 posts have one).
+        if self._unknown in pieces or is_coded(words, len(pieces)):
             return [Reason.NOT_JUDGEABLE]
-        return [Reason.UNSUPPORTED_LANGUAGE] if is_foreign(words, pieces) else []
+        return [Reason.UNSUPPORTED_LANGUAGE] if is_foreign(words, len(pieces)) else []
 
     def _picture(self, picture: Picture, findings: list[Finding], doubts: list[Reason], scoring: Scoring) -> None:
         reader, detector = self._picture_networks()

@@ -11,7 +11,11 @@ OVERLAP = 32
 REQUEST_TOKENS_BEFORE_RESPONSE = 48
 LONGEST_WORD = 90
 _LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD}}}(?=\S)")
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]")
+# Letters in black circles and squares, which the compatibility forms leave as they are.
+_FRAMED = {first + place: chr(ord("a") + place) for first in (0x1F150, 0x1F170) for place in range(26)}
+_SIGNS = re.compile("[^\\w\\s\x00-\u218f]+")
+_PICTOGRAPHS = ("\U0001f000", "\U0001faff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +32,21 @@ class Window:
 
 
 def normalise(text: str) -> str:
-    """Compatibility forms folded, invisible characters dropped, endless words broken.
+    """Compatibility forms folded, invisible characters dropped, endless words broken, emoji apart from words.
 
-    The tokenizer turns a word of more than 100 characters into one unknown token, which would hide what it says.
+    The tokenizer turns a word of more than 100 characters, or one that an emoji hangs on, into one unknown token, which
+    would hide what it says.
     """
-    folded = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    folded = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text.translate(_FRAMED)))
+    if not folded.isascii():
+        folded = _SIGNS.sub(lambda found: f" {found.group()} " if _has_sign(found.group()) else found.group(), folded)
     return _LONG_WORD.sub(lambda found: found.group() + " ", folded)
+
+
+def _has_sign(run: str) -> bool:
+    """Whether any of it is an emoji or another symbol; not what only controls how letters are shown."""
+    first, last = _PICTOGRAPHS
+    return any(unicodedata.category(each)[0] == "S" or first <= each <= last for each in run)
 
 
 def pieces(ids: list[int], room: int, overlap: int = OVERLAP) -> Iterator[tuple[int, list[int]]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from proguard_core.guards import checked
+from proguard_core.guards.embedded import language, windows, words
 from proguard_core.guards.embedded.reader import read_tokenizer
 from proguard_core.guards.embedded.text_model import FOLDER as TOKENIZER_FOLDER
 from proguard_core.guards.embedded.text_model import SCORE_DIGITS, TOKENIZER, sigmoid
@@ -82,7 +83,7 @@ class NgramGuard:
 
     @property
     def revision(self) -> str:
-        """Hash of weights, tokenizer and of this package's code."""
+        """Hash of weights, tokenizer, this package's code, and what it takes of the embedded guard's."""
         return self._revision
 
     @property
@@ -146,6 +147,9 @@ class NgramGuard:
 
 def _revision(folder: Path) -> str:
     hashed = hashlib.sha256()
-    for path in (folder / WEIGHTS, TOKENIZER_FOLDER / TOKENIZER, *sorted(Path(__file__).parent.glob("*.py"))):
+    shared = [Path(str(module.__file__)) for module in (language, windows, words)]
+    shared.append(shared[-1].with_suffix(".yaml"))
+    files = (folder / WEIGHTS, TOKENIZER_FOLDER / TOKENIZER, *sorted(Path(__file__).parent.glob("*.py")), *shared)
+    for path in files:
         hashed.update(hashlib.sha256(path.read_bytes()).digest())
     return hashed.hexdigest()[:16]

@@ -82,7 +82,7 @@ async def test_pictures_and_responses_never_stop_at_the_first() -> None:
 
 
 async def test_text_with_emoji_or_strange_signs_never_stops_at_the_first() -> None:
-    strange = ["you are a 🐍", "you are а snake", "l'été est beau", "c'est la vie et je ne sais pas"]
+    strange = ["you are a 🐍", "you are a sn🅰ke", "you are а snake", "l'été est beau", "c'est la vie et je ne sais pas"]
     guard, first, _second = made(responses=True)
     fine = "ｙｏｕ and me", "the plain — “words” of €5"
     asked = [GuardRequest(text) for text in (*strange, *fine)] + [GuardRequest("the a", "the b 🙂")]

@@ -111,6 +111,8 @@ UNLISTED = [
     "Ngiyabonga kakhulu mngani wami omuhle",
     "aaj raat ko khana kaun banayega bhai",
     "Gaur eguraldi ederra dago eta parkera goaz",
+    "The Guardian kirjoittaa: huomenna sataa lunta koko Helsingin alueella ja pohjoisessa pakastaa kovasti "
+    "seuraavan viikon loppuun saakka",
 ]
 CODED = [
     "aGVsbG8gd29ybGQgaG93IGFyZSB5b3UgdG9kYXk=",

@@ -86,6 +86,31 @@ def test_endless_word_is_broken_so_that_it_is_not_one_unknown_token(windows: Win
     assert windows.ids("[UNK]")[0] not in windows.ids(broken)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("kill\U0001f525all\U0001f525", "kill \U0001f525 all \U0001f525 "),
+        ("a\U0001f4a3bomb\u2620\ufe0fat home", "a \U0001f4a3 bomb \u2620 at home"),
+        ("k\U0001f178\U0001f17b\ufe0f\U0001f15bs", "kills"),
+        ("ki\U000e0061ll 5\u20ac 20\u00b0C", "ki\U000e0061ll 5\u20ac 20\u00b0C"),
+        ("\u304b\u3099\u3042 \ua8e0x", "\u304c\u3042 \ua8e0x"),
+        ("plain + text ~ ^ | `", "plain + text ~ ^ | `"),
+        ("\ud83d x", "\ud83d x"),
+    ],
+)
+def test_no_emoji_hides_a_word(windows: Windows, text: str, said: str) -> None:
+    made = normalise(text)
+    assert made == said
+    assert normalise(made).split() == made.split()
+
+
+@pytest.mark.parametrize("sign", ["\U0001f525", "\u2620\ufe0f", "\U0001f469\u200d\U0001f680", "\U0001fae8", "\u2a01"])
+def test_a_word_is_read_whatever_hangs_on_it(windows: Windows, sign: str) -> None:
+    unknown = windows.ids("[UNK]")[0]
+    read = [one for one in windows.ids(normalise(f"a{sign}bomb{sign}at home{sign}")) if one != unknown]
+    assert read == windows.ids("a bomb at home")
+
+
 def test_invisible_characters_and_styled_letters_are_folded() -> None:
     assert normalise("b\u200bo\u00admb") == "bomb"
     assert normalise("\U0001d4d7\U0001d4ee\U0001d4f5\U0001d4f5\U0001d4f8") == "Hello"

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from proguard_core.guards.cascade import CascadeGuard
 from proguard_core.guards.counts import CASCADE, counts_of
+from proguard_core.guards.embedded import language, windows, words
 from proguard_core.guards.factory import create
 from proguard_core.guards.ngrams import NgramGuard
 from proguard_core.guards.ngrams.features import SLOTS, slots, weight
@@ -118,6 +120,19 @@ def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
     (tmp_path / MANIFEST).write_text("{}")
     with pytest.raises(ValueError, match="weights"):
         NgramGuard(GuardOptions(str(tmp_path)), POLICY)
+
+
+@pytest.mark.parametrize("module", [language, windows, words])
+def test_what_it_takes_of_the_embedded_guard_is_in_its_revision(
+    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = NgramGuard(GuardOptions(), POLICY).revision
+    kept = Path(str(module.__file__))
+    for suffix in (".py", ".yaml"):
+        if kept.with_suffix(suffix).exists():
+            (tmp_path / kept.name).with_suffix(suffix).write_bytes(kept.with_suffix(suffix).read_bytes() + b"#\n")
+    monkeypatch.setattr(module, "__file__", str(tmp_path / kept.name))
+    assert NgramGuard(GuardOptions(), POLICY).revision != before
 
 
 async def test_it_has_to_be_started_and_has_one_revision() -> None:
