@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from html import unescape
 
 import pytest
+from sqlalchemy import delete
 
 from tests.support.console_pages import SCRIPT, Visitor, cluster, read_in, seed, visiting
 from tests.support.risks import NOW, verdict
@@ -169,3 +170,14 @@ def test_a_timeline_has_a_place_for_every_day_and_none_for_days_to_come(filled: 
     legend = re.search(r'<ul class="legend">(.*?)</ul>', page, re.DOTALL)
     assert legend is not None
     assert unescape(re.sub(r"<svg.*?</svg>", "", legend[1])).split("</li>")[0].strip().endswith(SCRIPT)
+
+
+def test_a_cluster_whose_risks_are_all_long_ago_or_to_come_has_its_page(filled: Store) -> None:
+    with filled.writing() as session:
+        session.execute(delete(ClusterDayRow).where(ClusterDayRow.cluster_id == "R2"))
+        for day in ("2026-01-05", "2027-01-05"):
+            session.add(ClusterDayRow(cluster_id="R2", day=day, revision="r1", risks=9, authors=1))
+    with visiting(filled) as visitor:
+        page = visitor.get("/clusters/R2").text
+    assert drawn(page) == ["risks a day by guard revision, none"]
+    assert "2026-01-05" in page  # in the table

@@ -99,6 +99,16 @@ def test_sixty_days_have_six_dates_and_counts_have_whole_numbers() -> None:
     assert scale(root) == ["0", "1"]
 
 
+@pytest.mark.parametrize("days", [0, 1, 30])
+@pytest.mark.parametrize("series", [0, 1])
+def test_nothing_to_stack_is_a_picture_that_says_so(days: int, series: int) -> None:
+    plot = charts.stacked(DAYS[:days], {f"r{at}": [0] * days for at in range(series)}, "risks a day")
+    root = read(plot.svg)
+    assert root.get("aria-label") == "risks a day, none"
+    assert len(plot.names) == series
+    assert not list(root.iter("rect"))
+
+
 @pytest.mark.parametrize(
     ("most", "steps"),
     [(3, 1), (6, 2), (23, 5), (41, 10), (57, 20), (100, 20), (1_234_567, 500_000)],

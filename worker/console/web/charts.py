@@ -122,7 +122,7 @@ def stacked(days: Sequence[str], counts: Mapping[str, Sequence[int]], what: str)
 
 @lru_cache(maxsize=128)
 def _stacked(days: tuple[str, ...], series: tuple[tuple[str, tuple[int, ...]], ...], what: str) -> Markup:
-    totals = [sum(values) for values in zip(*(values for _, values in series), strict=True)]
+    totals = [sum(values[at] for _, values in series) for at in range(len(days))]
     highest, day = max(zip(totals, days, strict=True), default=(0, ""))
     scale = _scale(highest or 1, least=1)  # no part of a risk on the axis
     drawn = StackedBar(
@@ -136,7 +136,7 @@ def _stacked(days: tuple[str, ...], series: tuple[tuple[str, tuple[int, ...]], .
         strict=True,  # None stays None, and is not drawn
         no_data_text="None",
     )
-    for name, values in series:
+    for name, values in series or [("", (0,) * len(days))]:  # without any pygal raises
         drawn.add(None, [value or None for value in values], formatter=_told(days, name, str))
     return _in_page(drawn.render_tree(), f"{what}, at most {highest} on {day}" if highest else f"{what}, none")
 
