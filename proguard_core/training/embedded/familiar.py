@@ -60,11 +60,13 @@ def fitted(taught: Array, held_out: Array, kinds: int = KINDS) -> dict[str, Any]
     """The arrays of familiar.npz; middles as int8, since only their direction counts."""
     from sklearn.cluster import MiniBatchKMeans
 
+    if not len(taught) or not len(held_out):
+        raise ValueError(f"{FAMILIAR} needs taught and held-out texts, not {len(taught)} and {len(held_out)} windows")
     centre = taught.mean(axis=0)
     away = taught - centre
-    away /= np.linalg.norm(away, axis=1, keepdims=True)
+    away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-12)
     found = MiniBatchKMeans(min(kinds, len(away)), random_state=SEED, n_init=3, batch_size=1024).fit(away)
-    middles = found.cluster_centers_ / np.abs(found.cluster_centers_).max(axis=1, keepdims=True)
+    middles = found.cluster_centers_ / np.maximum(np.abs(found.cluster_centers_).max(axis=1, keepdims=True), 1e-12)
     stored = np.round(middles * _LARGEST).astype(np.int8)
     measure = Familiar(centre, stored.astype(np.float32), np.array([0.0, 2.0]))
     distances = [measure.distance(each) for each in held_out]

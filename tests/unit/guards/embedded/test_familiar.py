@@ -50,6 +50,19 @@ def test_the_middle_of_everything_is_no_error() -> None:
     assert 0.0 <= familiar.novelty(familiar._centre.copy()) <= 1.0
 
 
+def test_it_is_not_made_of_nothing() -> None:
+    two = np.stack([around(0, 1)[0], around(1, 1)[0]])
+    for taught, held_out, said in (
+        (two[:0], two, "not 0 and 2 windows"),
+        (two, two[:0], "not 2 and 0 windows"),
+        (two[:1], two, "without a direction"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            fitted(taught, held_out)
+    centred = np.concatenate([two, two.mean(axis=0, keepdims=True)])
+    assert np.isfinite(fitted(centred, two, kinds=2)["steps"]).all()
+
+
 def wrong(**others: Any) -> dict[str, Any]:
     right = {"centre": np.zeros(4), "middles": np.ones((2, 4)), "steps": np.array([0.0, 1.0])}
     return {name: array for name, array in {**right, **others}.items() if array is not None}
