@@ -10,14 +10,14 @@ from proguard_core.guards.asking import revision_of
 from proguard_core.guards.audit import Audit
 from proguard_core.guards.counts import CASCADE, CASCADE_UNSAFE, Counts, counts_of
 from proguard_core.guards.embedded.windows import normalise
-from proguard_core.guards.ngrams.features import is_plain
+from proguard_core.guards.ngrams.features import is_english, is_plain
 from proguard_core.guards.protocol import Guard, GuardLimits, GuardRequest, Judgement
 from proguard_core.policy.policy import SEXUAL
 from schemas.common import CategoryKind, Outcome
 
 _SUFFIX_DIGITS = 8
 # Part of the revision: change it with what Sureness shows or lets pass.
-_RULES = "3"
+_RULES = "4"
 # Characters that turn the order of what is read: the letters as they are stored say something else than a reader sees.
 # And letters in black circles and squares, which are emoji to a reader and plain letters once they are normalised.
 _TURNING_OR_FRAMED = re.compile("[\u202a-\u202e\u2066-\u2069\U0001f150-\U0001f169\U0001f170-\U0001f189]")
@@ -28,11 +28,11 @@ class Sureness:
     """When the first guard's answer stands, by its score in [0, 1], and how that is watched.
 
     safe_below: safe stands below it. unsafe_from: unsafe of a listed category stands from it on, 0: never. responses:
-    whether posts with a response are shown to the first guard at all. plain: whether only text in plain English letters
-    and signs is shown to it; a small guard of words does not know what an emoji turns a sentence into, nor another
-    language. novel_from: no answer stands from this novelty on (1: what is further from home than every text that the
-    measure was fitted to), where the first guard can tell. audit: share of what passed as safe that the second guard
-    judges nevertheless. least_recall: what is said in the log when recall lies below it.
+    whether posts with a response are shown to the first guard at all. plain: whether only text in plain letters and
+    signs is shown to it, since a small guard of words does not know what an emoji turns a sentence into; what is not
+    English for certain it is never shown. novel_from: no answer stands from this novelty on (1: what is further from
+    home than every text that the measure was fitted to), where the first guard can tell. audit: share of what passed
+    as safe that the second guard judges nevertheless. least_recall: what is said in the log when recall lies below it.
     """
 
     safe_below: float = 0.08
@@ -48,7 +48,8 @@ class Sureness:
         if request.picture is not None or request.accompanied or (request.response is not None and not self.responses):
             return False
         texts = [text for text in (request.text, request.response) if text]
-        return not self.plain or (bool(texts) and all(_is_plain(text, request.language) for text in texts))
+        fits = _is_plain if self.plain else _is_english
+        return bool(texts) and all(fits(text, request.language) for text in texts)
 
     def passes(self, judgement: Judgement) -> bool:
         """Whether an answer stands. A missing score is no sureness; high novelty, nameless risks and doubt go on."""
@@ -65,6 +66,10 @@ class Sureness:
 
 def _is_plain(text: str, language: str | None) -> bool:
     return not _TURNING_OR_FRAMED.search(text) and is_plain(normalise(text), language)
+
+
+def _is_english(text: str, language: str | None) -> bool:
+    return is_english(normalise(text), language)
 
 
 class CascadeGuard:

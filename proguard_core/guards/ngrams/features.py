@@ -33,12 +33,16 @@ def weight(count: int) -> float:
 
 
 def is_plain(text: str, language: str | None) -> bool:
-    """Whether the normalised text is plain English in ordinary letters and signs, before it is cut into pieces.
-
-    A text without a small word of English ("vendo armas baratas") is of an unknown language.
-    """
+    """Whether the normalised text is English in ordinary letters and signs, before it is cut into pieces."""
     if not (text.isascii() or all(letter.isascii() or letter in _ORDINARY for letter in text)):
         return False
+    return is_english(text, language)
+
+
+def is_english(text: str, language: str | None) -> bool:
+    """Whether the normalised text is English for certain: one without a small word of it ("vendo armas baratas") is of
+    an unknown language.
+    """
     return has_english_word(text) and speaks_english(text, language)
 
 

@@ -104,9 +104,10 @@ FOREIGN = [
 ]
 
 
+@pytest.mark.parametrize("plain", [True, False])
 @pytest.mark.parametrize("text", FOREIGN)
-async def test_what_may_be_any_language_goes_on(text: str) -> None:
-    guard, first, second = made(responses=True)
+async def test_what_may_be_any_language_goes_on(text: str, plain: bool) -> None:
+    guard, first, second = made(responses=True, plain=plain, unsafe_from=0.5)
     await guard.judge([GuardRequest(text), GuardRequest("What is the word for it?", text)])
     assert first.asked == []
     assert len(second.asked) == 2

@@ -33,7 +33,7 @@ class Windows:
 def windows_of(rows: Sequence[Taught], readers: Readers, threads: int, keep: Path | None, encoder: str) -> Windows:
     """Every window of every row, in order. keep: a file in which they stay, for a run that begins again.
 
-    encoder: hash of the encoder's files; what was kept for another encoder or other rows is not used.
+    encoder: hashes of the encoder's files and code; what was kept for another encoder or other rows is not used.
     """
     key = _key(rows, encoder)
     if keep is not None and (kept := _kept(keep, key)) is not None:

@@ -131,7 +131,8 @@ def _learn(
         before = load(champion, base, calibration, readers.width)
     learned, counts = new_categories(rows.train, before.learned, policy, recipe.least)
     keep = None if work is None else work / FEATURES
-    windows = windows_of(rows.train, readers, recipe.threads, keep, json.dumps(base, sort_keys=True))
+    read_by = json.dumps({**base, "code": code_version()}, sort_keys=True)
+    windows = windows_of(rows.train, readers, recipe.threads, keep, read_by)
     fitted = fit(rows.train, windows, calibration, before, learned, recipe.fit)
     return fitted, {
         "rows": {"train": len(rows.train), "held_out": len(rows.held_out), "problems": rows.problems.as_json()},
