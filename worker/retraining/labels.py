@@ -1,6 +1,6 @@
 """From a snapshot to rows with labels: what is new, what is learned from, and what the gate keeps for itself."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import orjson
 
 from proguard_core.dataset.items import Item
 from proguard_core.dataset.names import near_to_minors
-from proguard_core.dataset.reviews import decide, standing
+from proguard_core.dataset.reviews import NAMING, decide, standing
 from proguard_core.dataset.stream import MINORS_LEFT_OUT, Labelled, label_hits
 from proguard_core.dataset.writers import item_record
 from proguard_core.evaluation.rows import Problems
@@ -66,8 +66,9 @@ def _labels(snapshot: Snapshot, policy: Policy, problems: Problems, pictures: bo
 def kept(snapshot: Snapshot, policy: Policy, novelty: Novelty, problems: Problems) -> Snapshot:
     """What a run keeps of a snapshot: posts that have a label, and their reviews. Nothing about minors (law 11)."""
     items = label_hits(snapshot.hits, snapshot.reviews, members(snapshot.reviews), policy, problems).items
-    names = {name for item in items if item.row.ood_name for name in (item.row.ood_name, *item.synonyms)}
-    near = near_to_minors(names, policy, novelty)
+    named = {name for item in items if item.row.ood_name for name in (item.row.ood_name, *item.synonyms)}
+    named.update(*(_new_words(review, policy) for review in snapshot.reviews))
+    near = near_to_minors(named, policy, novelty)
     ids = {
         item.row.id
         for item in items
@@ -75,8 +76,28 @@ def kept(snapshot: Snapshot, policy: Policy, novelty: Novelty, problems: Problem
     }
     problems.counts[MINORS_LEFT_OUT] += len(items) - len(ids)
     hits = [hit for hit in snapshot.hits if hit.post_id in ids]
-    reviews = [review for review in snapshot.reviews if review.post in ids or not ids.isdisjoint(review.posts)]
+    reviews = [
+        review
+        for review in snapshot.reviews
+        if (review.post in ids or not ids.isdisjoint(review.posts)) and not _is_about_minors(review, near, policy)
+    ]
     return replace(snapshot, hits=hits, reviews=reviews)
+
+
+def _new_words(review: Review, policy: Policy) -> set[str]:
+    """What it calls a risk that the policy does not list."""
+    if review.decision not in NAMING or review.name is None or _code(review, policy) is not None:
+        return set()
+    return {review.name, *review.synonyms}
+
+
+def _code(review: Review, policy: Policy) -> str | None:
+    return review.code or policy.codes_by_name.get(name_key(review.name or ""))
+
+
+def _is_about_minors(review: Review, near: Collection[str], policy: Policy) -> bool:
+    """Such a review may name posts that have others of their own: it may be of a cluster."""
+    return _code(review, policy) in {MINORS, SEXUAL} or not _new_words(review, policy).isdisjoint(near)
 
 
 def members(reviews: Iterable[Review]) -> dict[str, frozenset[str]]:

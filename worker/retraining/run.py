@@ -3,7 +3,8 @@
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from proguard_core.training.gate.report import Outcome
 from proguard_core.training.promotion import SignatureWantedError, promote
 from proguard_core.training.registry.lease import Lease
 from proguard_core.training.registry.patience import PatientStore
-from proguard_core.training.registry.records import Step, new_run_id
+from proguard_core.training.registry.records import Cause, Step, new_run_id
 from proguard_core.training.registry.runs import Registry, Run
 from worker.errors import ConfigurationError
 from worker.retraining import judging, labels, steps
@@ -22,6 +23,9 @@ from worker.retraining.snapshot import Topics
 from worker.retraining.steps import Bench
 from worker.retraining.trainers import check_encoder, trainer_of
 from worker.settings import Settings
+
+SNAPSHOT_LASTS = timedelta(hours=12)
+"""A broker forgets an erasure a day after compaction (delete.retention.ms), and then a snapshot would bring it back."""
 
 
 class End(StrEnum):
@@ -74,14 +78,16 @@ def go_on(bench: Bench, check: Callable[[], None], say: Callable[[str], None]) -
     waiting = _signed(bench, check)
     if waiting is not None:
         return waiting
-    run, forced = _unfinished(bench)
+    run, is_left = _unfinished(bench)
     if run is not None:
         say(f"going on with run {run.record.run}")
         return _walk(bench, run, check, say)
     found = bench.topics.snapshot()
+    if is_left:  # its offsets may be committed, and yet no champion learned anything from it
+        found = replace(found, old_hits=frozenset(), old_reviews=frozenset())
     problems = Problems()
     new = labels.newly_labelled(found, bench.policy, problems, pictures=bench.trainer.reads_pictures)
-    if new < bench.settings.min_new and not (forced and new):
+    if new < bench.settings.min_new and not (is_left and new):
         left_out = "".join(f"; {why}: {count}" for why, count in (problems.counts + found.problems.counts).items())
         wanted = bench.settings.min_new
         return _nothing(bench, f"{new} newly labelled posts of {len(found.hits)}, {wanted} are wanted{left_out}")
@@ -144,30 +150,49 @@ def _noted(bench: Bench) -> None:
 
 
 def _signed(bench: Bench, check: Callable[[], None]) -> Round | None:
-    """The latest run that the gate let through, or that waited for a signature and has it now."""
+    """The latest of the runs that the gate let through, or that waited for a signature and have it now."""
     served = {champion.run for champion in bench.champions.history()}
     for run in _of_champion(bench):
         gate = run.step(Step.GATE)
         if gate is None or gate.facts["outcome"] == Outcome.FAILED or run.record.run in served:
             continue  # what was rolled back comes back by hand only
         made = _promote(bench, run, check)
-        return made if made.end is End.PROMOTED else None
+        if made.end is End.PROMOTED:
+            return made
     return None
 
 
 def _unfinished(bench: Bench) -> tuple[Run | None, bool]:
-    """The latest run, if it was killed and can go on. True: it cannot, since champion or settings are other ones."""
+    """The latest run, if it was killed and can go on. True: nothing comes of it, since champion or settings are other
+    ones now, or its snapshot is too old for a dataset. A run that waits for a signature is left too where another one
+    was promoted meanwhile."""
     begun = [each for each in bench.registry.run_ids() if not each.startswith(steps.RELEASE)]
     if not begun:
         return None, False
     run, champion = bench.registry.run(begun[-1]), bench.champions.current()
-    dataset = run.step(Step.DATASET)
-    if run.step(Step.GATE) is not None or (dataset is not None and dataset.facts["unfit"]):
+    dataset, gate = run.step(Step.DATASET), run.step(Step.GATE)
+    if dataset is not None and dataset.facts["unfit"]:
         return None, False
+    if gate is not None:
+        return None, gate.facts["outcome"] != Outcome.FAILED and _is_overtaken(bench, run)
     same = champion is not None and run.record.parent == champion.champion.run
-    if same and run.record.config == bench.config():
+    if same and run.record.config == bench.config() and not (dataset is None and _is_old(bench, run)):
         return run, False
     return None, True
+
+
+def _is_old(bench: Bench, run: Run) -> bool:
+    """Whether posts of its snapshot may have been erased without a trace that is still there."""
+    snapshot = run.step(Step.SNAPSHOT)
+    return snapshot is not None and bench.registry.clock() - snapshot.finished_at > SNAPSHOT_LASTS
+
+
+def _is_overtaken(bench: Bench, run: Run) -> bool:
+    """Whether a run that may not become champion any more never was it. After a rollback nothing is learned anew."""
+    history = bench.champions.history()
+    served = {champion.run for champion in history}
+    is_promoted = bool(history) and history[0].cause is Cause.PROMOTION
+    return is_promoted and run.record.run not in served and run.record.parent != history[0].run
 
 
 def _of_champion(bench: Bench) -> Iterator[Run]:

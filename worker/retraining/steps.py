@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from pydantic import JsonValue
 
-from proguard_core.dataset.builder import Dataset, build
+from proguard_core.dataset.builder import ERASED, Dataset, build
 from proguard_core.dataset.items import Item, Origin
 from proguard_core.dataset.pictures import Fingerprint, fingerprint
 from proguard_core.dataset.sources import Form, read_items
@@ -152,7 +152,7 @@ def _make_dataset(bench: Bench, run: Run) -> None:
     trainer = bench.trainer
     parted = labels.part(found, bench.policy, bench.settings.gate_share, problems, pictures=trainer.reads_pictures)
     made = build(
-        [*parted.train, *_replayed(bench, problems)],
+        [*parted.train, *_not_erased(bench, _replayed(bench, problems), problems)],
         bench.policy,
         _bank(bench, run),
         trainer.dataset_settings,
@@ -237,6 +237,19 @@ def _replayed(bench: Bench, problems: Problems) -> Sequence[Item]:
         except (FormError, OSError) as error:
             raise ConfigurationError(f"retraining.replay: {path}: {error}") from None
     return found if bench.trainer.reads_pictures else [item for item in found if not item.row.images]
+
+
+def _not_erased(bench: Bench, items: Sequence[Item], problems: Problems) -> Sequence[Item]:
+    """Rows to replay without those of posts that were erased, as far back as the topic says so.
+
+    What came by the topic itself is compared with its own place instead: it may have been written again since.
+    """
+    if all(item.post_id is None for item in items):
+        return items
+    erased = bench.topics.erased_since({})
+    kept = [item for item in items if item.post_id not in erased]
+    problems.counts[ERASED] += len(items) - len(kept)
+    return kept
 
 
 def _bank(bench: Bench, run: Run) -> Bank:

@@ -97,3 +97,16 @@ def test_names_near_to_minors_leave_no_trace() -> None:
     assert [each.post_id for each in kept.hits] == ["post-0"]
     assert [each.post for each in kept.reviews] == ["post-0"]
     assert len(label_hits(kept.hits, kept.reviews, {}, POLICY, Problems()).items) == 1
+
+
+def test_a_clusters_name_near_to_minors_leaves_none_either_where_a_post_of_it_has_a_review_of_its_own() -> None:
+    found = snapshot(3)
+    name = "Sexual images of children"
+    cluster = review("cluster 1", Decision.CONFIRM, "grace", name=name, posts=["post-0", "post-1", "post-2"])
+    told = review("cluster 2", Decision.MERGE, "grace", code="C11S1", posts=["post-0"])
+    listed = review("cluster 3", Decision.CONFIRM, "grace", name="Weapons", posts=["post-0"])
+    reviews = [found.reviews[0], cluster, told, listed]
+    kept = labels.kept(Snapshot(found.hits, reviews), POLICY, Novelty(POLICY), Problems())
+    assert [each.post_id for each in kept.hits] == ["post-0"]
+    assert list(kept.reviews) == [found.reviews[0], listed]
+    assert labels.approvals(kept.reviews, POLICY) == {NAME: 1}

@@ -1,12 +1,15 @@
 """Rounds of the loop without a broker: killed before and after every record of the registry, it ends the same."""
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from proguard_core.dataset.builder import ERASED
 from proguard_core.policy.loader import load_policy
 from proguard_core.policy.policy import Policy
 from proguard_core.training.embedded.heads.replay import replay_items
@@ -225,6 +228,34 @@ def test_erased_posts_are_in_no_dataset(place: Place) -> None:
         if name.endswith(".jsonl"):
             run.fetch_file(Step.DATASET, name, place.folder / "file")
             assert gone.post_id not in (place.folder / "file").read_text().split('"')
+
+
+class ErasedLongAgo(Memory):
+    """Erasures that lie before any snapshot."""
+
+    def erased_since(self, ends: Ends) -> frozenset[str]:
+        return frozenset() if ends else frozenset({"own-7", "post-3"})
+
+
+def test_rows_to_replay_of_erased_posts_are_left_out_however_long_ago_that_was(tmp_path: Path) -> None:
+    """post-3 was written again behind its erasure: the snapshot has it."""
+    place = Place(tmp_path / "one", ErasedLongAgo())
+    items = replay_items(0, 50, 50)
+    kept = [replace(item, post_id=f"own-{at}") for at, item in enumerate(items)]
+    write_items(kept, place.replay)
+    place.topics.review("ada", "grace")
+    with pytest.raises(Killed):
+        place.round(SNAPSHOT_KEPT + 1, written=True)
+    (run,) = place.begun
+    text = ""
+    for name in ("train.jsonl", "held_out.jsonl"):
+        run.fetch_file(Step.DATASET, name, place.folder / name)
+        text += (place.folder / name).read_text()
+    assert '"own-7"' not in text
+    assert '"own-8"' in text
+    assert '"post-3"' in text
+    run.fetch_file(Step.DATASET, "datasheet.json", place.folder / "sheet")
+    assert json.loads((place.folder / "sheet").read_text())["left_out"][ERASED] == 1
 
 
 def test_other_settings_leave_the_killed_run_and_begin_another(place: Place) -> None:
