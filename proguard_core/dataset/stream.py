@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from enum import StrEnum
 
 from proguard_core.dataset.items import Item, Origin
@@ -73,8 +74,9 @@ def label_hits(
         if not _is_known(target, posts, clusters):
             problems.add("a review of what the snapshot does not hold", target)
     agreed = _agreements(posts, clusters, decided, policy, settings)
+    clusters_of = _by_post(clusters)
     for post_id, hit in posts.items():
-        members = [cluster for cluster, ids in clusters.items() if post_id in ids]
+        members = clusters_of.get(post_id, [])
         found = [decided["cluster", cluster] for cluster in members if ("cluster", cluster) in decided]
         if (own := decided.get(("post", post_id))) is not None:
             found = [own]
@@ -88,6 +90,15 @@ def label_hits(
 def reference(image: ImageReference) -> str:
     """A picture as rows name it: its URI, with `?versionId=` where the post gives a version."""
     return image.uri if image.version_id is None else f"{image.uri}?versionId={image.version_id}"
+
+
+def _by_post(clusters: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
+    """Clusters of each post."""
+    found: dict[str, list[str]] = {}
+    for cluster, ids in clusters.items():
+        for post_id in dict.fromkeys(ids):
+            found.setdefault(post_id, []).append(cluster)
+    return found
 
 
 def _is_known(target: str, posts: Mapping[str, RetrainingHit], clusters: Mapping[str, Collection[str]]) -> bool:
@@ -120,9 +131,8 @@ def _labelled(
         ood_name=decision.name,
         source=SOURCE,
     )
-    return Item(
-        row, origin, STREAM_LICENCE, post.author_id, hit.post_id, decision.phrases, hit.observed_at.isoformat()
-    )  # fmt: skip
+    observed_at = hit.observed_at.astimezone(UTC).isoformat()  # times are compared as texts from here on
+    return Item(row, origin, STREAM_LICENCE, post.author_id, hit.post_id, decision.phrases, observed_at)
 
 
 def _problem(hit: RetrainingHit, post: Post, found: list[Decided], policy: Policy) -> str | None:

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from proguard_core.dataset.duplicates import distinct
 from proguard_core.dataset.items import Item, Origin
 from proguard_core.evaluation import intervals
+from proguard_core.evaluation.rows import Problems
 from proguard_core.training import marks
 from proguard_core.training.gate.evidence import Arrival, Evidence, GateSettings
 from proguard_core.training.gate.report import Finding, Status
@@ -27,7 +29,10 @@ def findings(evidence: Evidence, items: Sequence[Item], settings: GateSettings) 
 
 
 def fit(arrival: Arrival, evidence: Evidence) -> tuple[list[Item], dict[str, int]]:
-    """The category's own rows that may judge it, one an author, and why the others may not."""
+    """The category's own rows that may judge it, one an author and one of a kind, and why the others may not.
+
+    What a hundred accounts post in the same words says one thing, not a hundred.
+    """
     latest = max(
         (time for key in (*arrival.keys, *arrival.codes) if (time := (evidence.trained.latest or {}).get(key))),
         default=None,
@@ -42,7 +47,11 @@ def fit(arrival: Arrival, evidence: Evidence) -> tuple[list[Item], dict[str, int
             why["another one of the same author"] += 1
         else:
             kept[item.author or ""] = item
-    return list(kept.values()), dict(why)
+    shown = [item for item in kept.values() if all(image in evidence.prints for image in item.row.images)]
+    different = distinct(shown, evidence.prints, Problems()).items
+    why["its picture is gone"] += len(kept) - len(shown)
+    why["near to another one of them"] += len(shown) - len(different)
+    return different, dict(+why)
 
 
 def _unfit(item: Item, arrival: Arrival, evidence: Evidence, latest: str | None, seen: set[str]) -> str | None:

@@ -1,6 +1,7 @@
 """Labels come from people; what they contradict, do not know or cannot say is left out and counted."""
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -153,3 +154,13 @@ def test_versions_of_pictures_are_kept() -> None:
     reviews = [review("a", Decision.REJECT)]
     (item,) = label_hits([made_hit.model_copy(update={"post": post})], reviews, {}, POLICY, Problems()).items
     assert item.row.images == ("s3://pictures/a.jpg?versionId=7",)
+
+
+def test_times_are_compared_in_utc_whatever_a_record_says() -> None:
+    """ "2026-11-01T02:00:00+09:00" is a larger text than "2026-10-31T18:00:00+00:00", and earlier."""
+    early = hit("a").model_copy(update={"observed_at": datetime(2026, 11, 1, 2, tzinfo=timezone(timedelta(hours=9)))})
+    late = hit("b").model_copy(update={"observed_at": datetime(2026, 10, 31, 18, tzinfo=UTC)})
+    reviews = [review(post_id, Decision.REJECT) for post_id in ("a", "b")]
+    first, second = label_hits([late, early], reviews, {}, POLICY, Problems()).items
+    assert (first.row.id, first.observed_at) == ("a", "2026-10-31T17:00:00+00:00")
+    assert (second.observed_at or "") > (first.observed_at or "")

@@ -279,6 +279,23 @@ def test_copies_of_trained_rows_cannot_judge_a_new_category() -> None:
     assert "80 near to a row that was trained on" in report.reasons[0]
 
 
+def test_copies_of_one_post_by_many_authors_judge_as_one() -> None:
+    """Accounts of a campaign, later than all that was learned from, and near to none of it."""
+    items = own_items(80)
+    copies = [replace(each, row=replace(each.row, request=f"{items[0].row.request}!")) for each in items[30:]]
+    report = decide(with_arrival([*items[:30], *copies]), TEXT)
+    found = finding(report, "its own rows")
+    assert (report.outcome, found.status) == (Outcome.NEEDS_HUMAN, Status.NOT_JUDGED)
+    assert found.said == "30 fit rows, 50 are needed; 50 near to another one of them"
+
+
+def test_pictures_that_are_gone_since_judge_no_new_category() -> None:
+    items = own_items(80)
+    shown = [replace(each, row=replace(each.row, images=("gone",))) for each in items[:10]]
+    found = finding(decide(with_arrival([*shown, *items[10:]]), TEXT), "its own rows")
+    assert found.figures["left_out"] == {"its picture is gone": 10}
+
+
 def test_a_new_category_may_have_a_code() -> None:
     arrival = Arrival(NAME, 2, codes=("C12S1",))
     assert arrival.is_named(Answer(UNSAFE, kind=CategoryKind.KNOWN, code="C12S1"))
