@@ -20,7 +20,7 @@ class Form(StrEnum):
 
     proguard: the authors' fields. own: the row form of `proguard evaluate`, with `licence`, `author`, `post_id` and
     `synonyms` beside it; a row with `source_category` and no `category` is read as one of a public set, whose
-    categories training/embedded/source_categories.yaml maps to codes.
+    categories training/embedded/source_categories.yaml maps to codes, and one with the authors' labels as theirs.
     """
 
     PROGUARD = "proguard"
@@ -66,7 +66,14 @@ def _item(row: Row, record: Record, origin: Origin, path: Path, licence: str | N
 def _own(record: Record, place: str, codes: Collection[str]) -> list[Row]:
     if "source_category" in record and "category" not in record:
         return labelled(record, place, _NO_MAP)
+    if "request_label" not in record and _has_authors_labels(record):
+        return proguard(record, place, _NO_MAP)
     return [parse({"id": place, **record}, codes)]
+
+
+def _has_authors_labels(record: Record) -> bool:
+    beside = record.get("extra_info")
+    return any("query_label" in held for held in (record, beside) if isinstance(held, Mapping))
 
 
 def _proguard(record: Record, place: str, _codes: Collection[str]) -> list[Row]:

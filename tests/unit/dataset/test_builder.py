@@ -223,3 +223,22 @@ def test_files_of_public_sets_and_of_the_authors(tmp_path: Path) -> None:
     assert (known.row.categories, known.licence) == (("C8",), "as published")
     assert known.row.images == (str(tmp_path / "a.png"),)
     assert new.row.ood_name == "Gambling dens"
+
+
+def test_the_authors_rows_are_known_among_our_own(tmp_path: Path) -> None:
+    """As `retraining.replay` is read."""
+    theirs = {"query": "Look", "images": [], "query_label": "unsafe", "response_label": "safe", "category": "C8"}
+    named = {**theirs, "category": "", "original_category": "Gambling dens"}
+    lines = [theirs, {"extra_info": theirs}, named, {"request": "Hi", "request_label": "safe"}]
+    file = tmp_path / "both.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)))
+    problems = Problems()
+    rows = [each.row for each in read_items(file, Form.OWN, Origin.BASE, problems)]
+    said = [(row.request, row.categories, row.ood_name) for row in rows]
+    assert said == [
+        ("Look", ("C8",), None),
+        ("Look", ("C8",), None),
+        ("Look", (), "Gambling dens"),
+        ("Hi", (), None),
+    ]
+    assert not problems.counts
