@@ -38,13 +38,13 @@ class StrictAnswer:
 def read_exactly(text: str, kind: PromptKind) -> StrictAnswer | None:
     """The answer, or None where anything differs from the form that the prompt of a kind asks for.
 
-    Space around the whole is no difference. The reasoning must not be blank.
+    Space around the whole is no difference. The reasoning must not be blank; the category has no sign that nobody sees.
     """
     text = text.strip()
     if len(text) > MAX_ANSWER_CHARACTERS or [tag.group() for tag in TAG.finditer(text)] != _TAGS:
         return None
     found = _FORMS[kind is not PromptKind.IMAGE].fullmatch(text)
-    if found is None or not found["rationale"].strip():
+    if found is None or not found["rationale"].strip() or not found["category"].isprintable():
         return None
     response = None if kind is PromptKind.IMAGE else Outcome(found["response"])
     return StrictAnswer(Outcome(found["request"]), response, found["category"])
