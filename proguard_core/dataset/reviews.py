@@ -14,7 +14,7 @@ NAMING = frozenset({Decision.CONFIRM, Decision.RENAME})
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """Exactly one of safe, code and name is set. phrases: confirmed with it; reviewers: who say so."""
+    """Exactly one of safe, code and name is set. phrases: confirmed with it; reviewers: who say just that."""
 
     safe: bool = False
     code: str | None = None
@@ -79,7 +79,9 @@ def _agreed(reviews: list[Review], policy: Policy) -> Decided | str:
         return "reviews that give different names (left out)"
     name = (renames or names)[-1] or ""
     others = tuple(other for other in names if other and name_key(other) != name_key(name))
-    return Decided(name=name, phrases=(*others, *phrases), reviewers=reviewers)
+    # Whoever called it something else did not say yes to this name.
+    agreeing = frozenset(review.reviewer for review in reviews if name_key(review.name or "") == name_key(name))
+    return Decided(name=name, phrases=(*others, *phrases), reviewers=agreeing)
 
 
 def _code(review: Review, policy: Policy) -> str | None:

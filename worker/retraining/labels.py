@@ -136,7 +136,7 @@ def part(
 def approvals(reviews: Iterable[Review], policy: Policy) -> dict[str, int]:
     """People behind each new name, and behind each code that only this policy has, under the policy's name for it.
 
-    Two who shared the posts between them are two.
+    Two who shared the posts between them are two; one whose name is written in two ways is one.
     """
     found: dict[str, set[str]] = {}
     spelt: dict[str, str] = {}
@@ -145,7 +145,7 @@ def approvals(reviews: Iterable[Review], policy: Policy) -> dict[str, int]:
         name = decision.name or (listed.name if listed is not None and _is_own(listed.code) else None)
         if name is not None:
             name = spelt.setdefault(name_key(name), name)
-            found.setdefault(name, set()).update(decision.reviewers)
+            found.setdefault(name, set()).update(person.strip().casefold() for person in decision.reviewers)
     return {name: len(people) for name, people in found.items()}
 
 

@@ -88,6 +88,17 @@ def test_two_people_who_share_the_posts_are_two() -> None:
     ]
     assert labels.approvals(said, POLICY) == {NAME: 2}
     assert labels.approvals(said[:1], POLICY) == {NAME: 1}
+    same = said[1].model_copy(update={"reviewer": "Ada "})
+    assert labels.approvals([said[0], same], POLICY) == {NAME: 1}
+
+
+def test_who_called_it_something_else_did_not_approve_the_name_that_it_got() -> None:
+    """Else one person could rename what another one confirmed, and two would stand behind it."""
+    confirmed = review("post-1", Decision.CONFIRM, name="Illegal gambling rings")
+    renamed = review("post-1", Decision.RENAME, "grace", 1, name=NAME)
+    assert labels.approvals([confirmed, renamed], POLICY) == {NAME: 1}
+    again = review("post-1", Decision.CONFIRM, hours=2, name=NAME.lower())
+    assert labels.approvals([confirmed, renamed, again], POLICY) == {NAME: 2}
 
 
 def test_names_near_to_minors_leave_no_trace() -> None:
