@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from proguard_core.training.gate.decide import write
 from proguard_core.training.gate.report import JSON_FILE, Outcome, Report
-from proguard_core.training.registry.champions import Champions, NotPromotedError
+from proguard_core.training.registry.champions import Champions, LostRaceError, NotPromotedError
 from proguard_core.training.registry.records import Champion, DamagedError, SignOff, Step, StepRecord
 from proguard_core.training.registry.runs import Run
 from proguard_core.training.registry.sign_offs import sign_off, signed
@@ -35,11 +35,17 @@ def finish_gate(run: Run, report: Report, inputs: Sequence[Step] = (Step.TRAIN,)
 def sign(run: Run, by: str, note: str = "", report: str | None = None) -> SignOff:
     """A person's yes to the run's report. report: the digest that was read, or at least 8 digits of it.
 
-    Raises GateClosedError where the gate said no, SignatureWantedError where another report was read.
+    Raises GateClosedError where the gate said no, SignatureWantedError where another report was read, and LostRaceError
+    where the run goes on from what is champion no more: nobody would promote it.
     """
     outcome, digest, reasons = _gate(run)
     if outcome is Outcome.FAILED:
         raise GateClosedError(f"the gate refused run {run.record.run}: {reasons}")
+    current = Champions(run.registry).current()
+    if current is not None and current.champion.run not in {run.record.run, run.record.parent}:
+        raise LostRaceError(
+            f"run {run.record.run} goes on from {run.record.parent}, but {current.champion.run} is champion now"
+        )
     if report is not None and not (len(report) >= 8 and digest.startswith(report.lower())):
         raise SignatureWantedError(f"the report of run {run.record.run} is {digest}, not {report}")
     return sign_off(run, digest, by, note)

@@ -10,7 +10,7 @@ from proguard_core.training.gate.ancestry import trained_on
 from proguard_core.training.gate.evidence import EvidenceError
 from proguard_core.training.gate.report import Finding, Report, Status
 from proguard_core.training.promotion import GateClosedError, SignatureWantedError, finish_gate, promote, sign
-from proguard_core.training.registry.champions import Champions
+from proguard_core.training.registry.champions import Champions, LostRaceError
 from proguard_core.training.registry.records import DamagedError, Step
 from proguard_core.training.registry.runs import Registry, Run, RunError
 from tests.unit.training.gate.builders import text_items
@@ -78,6 +78,18 @@ def test_what_needs_a_person_waits_for_one(
     made = promote(champions, run)
     assert made.signed_by == ("Ada",)
     assert made.reason.endswith("signed by Ada")
+
+
+def test_what_goes_on_from_an_older_champion_is_signed_in_vain_and_told_so(
+    champions: Champions, run: Run, registry: Registry, tmp_path: Path
+) -> None:
+    gated(run, OPEN)
+    champions.promote(trained(registry, tmp_path, "three", "one"), "retrain", "passed")
+    with pytest.raises(LostRaceError, match="goes on from one, but three is champion now"):
+        sign(run, "Ada")
+    champions.roll_back("Ada", "worse")
+    assert sign(run, "Ada").by == "Ada"
+    assert promote(champions, run).signed_by == ("Ada",)
 
 
 def test_the_first_report_stands(champions: Champions, run: Run) -> None:
