@@ -31,6 +31,8 @@ from worker.retraining.labels import write_items
 
 CATEGORY = emerging.category()
 POSTS, LATER = 200, 60
+# Of all hits: the stream holds one kind of them, and no mining runs here (`proguard console mine` finds clusters).
+CLUSTER = "R1"
 _BEGAN = time.monotonic()
 
 
@@ -63,11 +65,11 @@ def _play(circle: Circle) -> None:
     hits = [each["post_id"] for each in circle.read(circle.stream.topics.retraining)]
     listed = _listed_without_retraining()
     _stage(f"Listing it in the policy alone: of {LATER} later posts {listed:.0%} get its code")
-    _stage(f"One reviewer calls the {len(hits)} novel ones {CATEGORY.name!r}: one person is not enough")
-    circle.review(hits, ["ada"], decision="confirm", name=CATEGORY.name)
+    _stage(f"One reviewer calls the cluster of the {len(hits)} novel ones {CATEGORY.name!r}: one person is not enough")
+    circle.review_cluster(CLUSTER, hits, ["ada"], decision="confirm", name=CATEGORY.name)
     _round(circle, "refused by the gate")
     _stage("Another reviewer agrees")
-    circle.review(hits, ["grace"], decision="confirm", name=CATEGORY.name)
+    circle.review_cluster(CLUSTER, hits, ["grace"], decision="confirm", name=CATEGORY.name)
     waits = _round(circle, "waits for a signature")
     _stage("Ada read the report and signs it")
     circle.retrain("sign", waits["run"], "--by", "Ada", "--report", waits["report"])

@@ -110,6 +110,17 @@ def test_rewards_that_are_all_alike_stop_a_run(
     assert {"proguard.training.reward", "proguard.training.entropy", "proguard.training.kl"} <= collector.metrics
 
 
+def test_a_run_that_changes_no_weight_is_no_success(
+    dataset: Path, tiny_taught_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Steps so small that no float32 shows them: gradients flow, and nothing is learned."""
+    out = tmp_path / "run"
+    assert main(options(dataset, tiny_taught_model, out, max_rollouts=2, learning_rate=1e-60)) == 1
+    assert "after 2 updates the adapter is what it was: nothing trains" in capsys.readouterr().err
+    assert not (out / "adapter").exists()
+    assert not (out / "result.json").exists()
+
+
 def test_what_does_not_fit_together_is_refused(champion: Path, tiny_taught_model: Path, tmp_path: Path) -> None:
     from proguard_core.training.grpo.model import read_champion
 

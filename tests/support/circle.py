@@ -117,6 +117,12 @@ class Circle:
             [(str(each["review_id"]).encode(), orjson.dumps(each)) for each in reviews],
         )
 
+    def review_cluster(self, cluster: str, post_ids: Iterable[str], reviewers: Iterable[str], **decision: Any) -> None:
+        """One record a reviewer, which names the posts, as the console's do."""
+        posts = list(post_ids)
+        for reviewer in reviewers:
+            self.review([cluster], [reviewer], **decision, post=None, cluster=cluster, posts=posts)
+
     def until_served(self, revision: str) -> None:
         """Wait until a verdict names it."""
         until = time.monotonic() + PATIENCE_S
