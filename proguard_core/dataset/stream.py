@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from proguard_core.dataset.items import Item, Origin
 from proguard_core.dataset.names import read_name
-from proguard_core.dataset.reviews import Decided, decide
+from proguard_core.dataset.reviews import Decided, decide, standing
 from proguard_core.evaluation.rows import Problems, Row
 from proguard_core.policy.policy import Policy, concerns_minors
 from proguard_core.policy.taxonomy import name_key
@@ -63,6 +63,7 @@ def label_hits(
     A review of a post outdoes one of its cluster. The guard's rationale is never used: it may hold whatever a post made
     the guard write.
     """
+    reviews = standing(reviews)
     posts = {hit.post_id: hit for hit in sorted(hits, key=lambda each: each.observed_at)}
     decided = decide(reviews, policy, problems)
     labelled = Labelled()
@@ -73,7 +74,9 @@ def label_hits(
             labelled.approvals[decision.name] = max(labelled.approvals.get(decision.name, 0), len(decision.reviewers))
         if not _is_known(target, posts, clusters):
             problems.add("a review of what the snapshot does not hold", target)
-    agreed = _agreements(posts, clusters, decided, policy, settings)
+    told = {review.cluster for review in reviews}  # those too whose reviewers disagree
+    alone = {cluster: ids for cluster, ids in clusters.items() if cluster not in told}
+    agreed = _agreements(posts, alone, policy, settings)
     clusters_of = _by_post(clusters)
     for post_id, hit in posts.items():
         members = clusters_of.get(post_id, [])
@@ -153,7 +156,6 @@ def _problem(hit: RetrainingHit, post: Post, found: list[Decided], policy: Polic
 def _agreements(
     posts: Mapping[str, RetrainingHit],
     clusters: Mapping[str, Collection[str]],
-    decided: Mapping[tuple[str, str], Decided],
     policy: Policy,
     settings: StreamSettings,
 ) -> dict[str, Decided]:
@@ -162,8 +164,6 @@ def _agreements(
         return {}
     agreed = {}
     for cluster, ids in clusters.items():
-        if ("cluster", cluster) in decided:
-            continue
         members = [posts[post_id] for post_id in ids if post_id in posts]
         votes = {hit.post.author_id or hit.post_id: hit.name for hit in members}
         names = Counter(name_key(name) for name in votes.values())

@@ -49,6 +49,8 @@ _ADAPTER, _RESULT, _PAGE, _COLLAPSED = "adapter", "result.json", "training.html"
 _ADAPTER_FILES = (CONFIG_FILE, WEIGHTS_FILE)
 _NOT_ASKED_BY = frozenset({"adapters", "adapter", "server_adapters", "cache_size", "shadow", "cascade"})
 _QUIET = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+# Rows of base and own sets may name risks too, and teach no new category.
+_FRESH = frozenset({Origin.REVIEW, Origin.CONSENSUS})
 _GRACE_S = 10.0
 
 
@@ -277,13 +279,13 @@ def _place(files: Path, folder: Path) -> None:
 
 
 def _new_names(lesson: Lesson) -> list[str]:
-    """Names that people gave and the policy does not list, of rows that were learned from for the first time."""
+    """Names of people or of consensus that the policy does not list, of rows that were learned from just now."""
     found: dict[str, str] = {}
     known = {name_key(name) for name in lesson.known}
     for _, record in read_lines(lesson.dataset / "train.jsonl", Problems()):
         name = record.get("ood_name")
         is_unsafe = Outcome.UNSAFE in (record.get("request_label"), record.get("response_label"))
-        if is_unsafe and isinstance(name, str) and record.get("origin") == Origin.REVIEW:
+        if is_unsafe and isinstance(name, str) and record.get("origin") in _FRESH:
             found.setdefault(name_key(name), name)
     return [name for key, name in sorted(found.items()) if key not in known]
 

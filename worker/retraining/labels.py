@@ -6,10 +6,10 @@ from pathlib import Path
 
 import orjson
 
-from proguard_core.dataset.items import Item
+from proguard_core.dataset.items import Item, Origin
 from proguard_core.dataset.names import near_to_minors
 from proguard_core.dataset.reviews import NAMING, decide, standing
-from proguard_core.dataset.stream import MINORS_LEFT_OUT, Labelled, label_hits
+from proguard_core.dataset.stream import MINORS_LEFT_OUT, Labelled, Labels, StreamSettings, label_hits
 from proguard_core.dataset.writers import item_record
 from proguard_core.evaluation.rows import Problems
 from proguard_core.novelty.novelty import Novelty
@@ -53,9 +53,7 @@ def newly_labelled(snapshot: Snapshot, policy: Policy, problems: Problems, *, pi
 def _labels(snapshot: Snapshot, policy: Policy, problems: Problems, pictures: bool) -> set[tuple[object, ...]]:
     people = {name_key(name): count for name, count in approvals(snapshot.reviews, policy).items()}
     found: set[tuple[object, ...]] = set()
-    for item in _read(
-        label_hits(snapshot.hits, snapshot.reviews, members(snapshot.reviews), policy, problems), problems, pictures
-    ):
+    for item in _read(labelled(snapshot, policy, problems), problems, pictures):
         row = item.row
         listed = policy.find(_name(item))
         name = name_key(listed.name) if listed is not None else _name(item)
@@ -63,9 +61,16 @@ def _labels(snapshot: Snapshot, policy: Policy, problems: Problems, pictures: bo
     return found
 
 
+def labelled(snapshot: Snapshot, policy: Policy, problems: Problems) -> Labelled:
+    """Items of the hits that a review labels, or that lie in a crowd of the snapshot that agrees."""
+    settings = StreamSettings(labels=Labels.CONSENSUS if snapshot.crowds else Labels.REVIEWS)
+    clusters = {**members(snapshot.reviews), **snapshot.crowds}
+    return label_hits(snapshot.hits, snapshot.reviews, clusters, policy, problems, settings)
+
+
 def kept(snapshot: Snapshot, policy: Policy, novelty: Novelty, problems: Problems) -> Snapshot:
     """What a run keeps of a snapshot: posts that have a label, and their reviews. Nothing about minors (law 11)."""
-    items = label_hits(snapshot.hits, snapshot.reviews, members(snapshot.reviews), policy, problems).items
+    items = labelled(snapshot, policy, problems).items
     named = {name for item in items if item.row.ood_name for name in (item.row.ood_name, *item.synonyms)}
     named.update(*(_new_words(review, policy) for review in snapshot.reviews))
     near = near_to_minors(named, policy, novelty)
@@ -81,7 +86,10 @@ def kept(snapshot: Snapshot, policy: Policy, novelty: Novelty, problems: Problem
         for review in snapshot.reviews
         if (review.post in ids or not ids.isdisjoint(review.posts)) and not _is_about_minors(review, near, policy)
     ]
-    return replace(snapshot, hits=hits, reviews=reviews)
+    crowds = {
+        crowd: left for crowd, posts in snapshot.crowds.items() if (left := [post for post in posts if post in ids])
+    }
+    return replace(snapshot, hits=hits, reviews=reviews, crowds=crowds)
 
 
 def _new_words(review: Review, policy: Policy) -> set[str]:
@@ -112,10 +120,11 @@ def members(reviews: Iterable[Review]) -> dict[str, frozenset[str]]:
 def part(
     snapshot: Snapshot, policy: Policy, gate_share: float, problems: Problems, *, pictures: bool = False
 ) -> Parted:
-    """Rows for the dataset and for the gate; why others are in neither is noted."""
-    labelled = label_hits(snapshot.hits, snapshot.reviews, members(snapshot.reviews), policy, problems)
-    items = _read(labelled, problems, pictures)
-    gate = [row for rows in _by_name(items).values() for row in _latest(rows, gate_share)]
+    """Rows for the dataset and for the gate; why others are in neither is noted. The gate's were all reviewed."""
+    found = labelled(snapshot, policy, problems)
+    items = _read(found, problems, pictures)
+    reviewed = _by_name(item for item in items if item.origin is Origin.REVIEW)
+    gate = [row for rows in reviewed.values() for row in _latest(rows, gate_share)]
     apart = {item.row.id for item in gate}
     authors = {item.author for item in gate if item.author is not None}
     begins: dict[str, str] = {}
@@ -130,7 +139,7 @@ def part(
             problems.count(BETWEEN)
         else:
             train.append(item)
-    return Parted(train, gate, labelled.additions, approvals(snapshot.reviews, policy))
+    return Parted(train, gate, found.additions, approvals(snapshot.reviews, policy))
 
 
 def approvals(reviews: Iterable[Review], policy: Policy) -> dict[str, int]:
@@ -157,9 +166,9 @@ def write_items(items: Iterable[Item], path: Path) -> None:
             file.write(b"\n")
 
 
-def _read(labelled: Labelled, problems: Problems, pictures: bool) -> list[Item]:
+def _read(given: Labelled, problems: Problems, pictures: bool) -> list[Item]:
     found = []
-    for item in labelled.items:
+    for item in given.items:
         if item.row.images and not pictures:
             problems.count(PICTURES)
         else:

@@ -17,7 +17,7 @@ from proguard_core.training.registry.patience import PatientStore
 from proguard_core.training.registry.records import Cause, Step, new_run_id
 from proguard_core.training.registry.runs import Registry, Run
 from worker.errors import ConfigurationError
-from worker.retraining import judging, labels, steps
+from worker.retraining import consensus, judging, labels, steps
 from worker.retraining.registry_store import S3Store, open_store
 from worker.retraining.snapshot import Topics
 from worker.retraining.steps import Bench
@@ -60,6 +60,7 @@ def once(settings: Settings, policy: Policy, say: Callable[[str], None] = lambda
     """A round. say: hears what is being done. Raises WorkerError, LeaseHeldError and what the registry raises."""
     registry = open_registry(settings)
     check_encoder()
+    consensus.check(settings.retraining)
     assert settings.retraining.registry is not None
     store = open_store(settings.retraining.registry, settings.objects)
     if isinstance(store, S3Store):
@@ -82,7 +83,7 @@ def go_on(bench: Bench, check: Callable[[], None], say: Callable[[str], None]) -
     if run is not None:
         say(f"going on with run {run.record.run}")
         return _walk(bench, run, check, say)
-    found = bench.topics.snapshot()
+    found = consensus.with_crowds(bench.topics.snapshot(), bench.settings, bench.policy)
     if is_left:  # its offsets may be committed, and yet no champion learned anything from it
         found = replace(found, old_hits=frozenset(), old_reviews=frozenset())
     problems = Problems()
@@ -106,7 +107,8 @@ def _walk(bench: Bench, run: Run, check: Callable[[], None], say: Callable[[str]
     name = run.record.run
     if run.step(Step.SNAPSHOT) is None:
         check()
-        steps.keep_snapshot(bench, run, bench.topics.snapshot())
+        found = consensus.with_crowds(bench.topics.snapshot(), bench.settings, bench.policy)
+        steps.keep_snapshot(bench, run, found)
     check()
     dataset = steps.make_dataset(bench, run)
     if dataset.facts["unfit"]:

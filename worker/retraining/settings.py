@@ -51,5 +51,9 @@ class RetrainingSettings(Section):
     permuted: float = Field(
         0.5, ge=0, le=1, description="grpo, verl: share of rows in whose prompt codes mean something else than usual."
     )
+    labels: Literal["reviews", "consensus"] = Field(
+        "reviews",
+        description="What has a label: what people reviewed alone, or also posts in crowds that agree on a name.",
+    )
     label_new: bool = Field(True, description="Whether posts of new names teach safe and unsafe too, or the name only.")
     seed: int = Field(0, description="Of every draw.")

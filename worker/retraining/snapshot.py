@@ -24,7 +24,7 @@ from worker.replay.reader import config_of, read
 from worker.retraining import offsets
 from worker.settings import Settings
 
-HITS, REVIEWS = "hits.jsonl", "reviews.jsonl"
+HITS, REVIEWS, CROWDS = "hits.jsonl", "reviews.jsonl", "crowds.json"
 NO_HIT, NO_REVIEW = "a record that is no hit (left out)", "a record that is no review (left out)"
 
 Ends = Mapping[str, Mapping[int, int]]
@@ -34,7 +34,10 @@ Record = TypeVar("Record", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """hits, one a post; reviews; of both the numbers of those that lie before what a run has learned from already."""
+    """hits, one a post; reviews; of both the numbers of those that lie before what a run has learned from already.
+
+    crowds: post ids of clusters that consensus may label.
+    """
 
     hits: Sequence[RetrainingHit]
     reviews: Sequence[Review]
@@ -42,20 +45,25 @@ class Snapshot:
     old_hits: frozenset[str] = frozenset()
     old_reviews: frozenset[str] = frozenset()
     problems: Problems = field(default_factory=Problems)
+    crowds: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
-        """hits.jsonl and reviews.jsonl."""
+        """hits.jsonl and reviews.jsonl; crowds.json where there are any."""
         for name, records in ((HITS, self.hits), (REVIEWS, self.reviews)):
             with (folder / name).open("wb") as file:
                 for record in records:
                     file.write(orjson.dumps(record.model_dump(mode="json")) + b"\n")
+        if self.crowds:
+            (folder / CROWDS).write_bytes(orjson.dumps({**self.crowds}))
 
 
 def load(folder: Path) -> Snapshot:
-    """What `write` wrote: hits and reviews alone."""
+    """What `write` wrote: hits, reviews and crowds."""
+    crowds = folder / CROWDS
     return Snapshot(
         [RetrainingHit.model_validate_json(line) for line in _lines(folder / HITS)],
         [Review.model_validate_json(line) for line in _lines(folder / REVIEWS)],
+        crowds=orjson.loads(crowds.read_bytes()) if crowds.exists() else {},
     )
 
 

@@ -85,6 +85,7 @@ class Bench:
         said: dict[str, JsonValue] = {
             "seed": own.seed,
             "gate_share": own.gate_share,
+            "labels": own.labels,
             "modalities": [*own.modalities],
             "sign_off": own.sign_off,
             "policy": self.policy.version,
