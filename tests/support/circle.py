@@ -19,7 +19,7 @@ from tests.support.s3_server import S3Server
 from tests.support.streams import StreamUnderTest
 from tests.support.topics import produce, read_topic
 
-PATIENCE_S = 90.0
+PATIENCE_S = 240.0
 
 
 @dataclass

@@ -29,6 +29,7 @@ def committed(circle: Circle) -> dict[tuple[str, int], int]:
         consumer.close()
 
 
+@pytest.mark.timeout(600)
 def test_novel_posts_become_a_category_that_the_running_worker_serves(circle: Circle) -> None:
     with circle.stream.worker(0, **circle.sections):
         before = circle.judged("early", emerging.texts(emerging.POSTS, 150, 1))
