@@ -33,6 +33,7 @@ class Familiar:
         if not lengths.all():
             raise ValueError(f"{FAMILIAR} has a middle without a direction")
         self._centre, self._steps = centre, steps
+        self._shares = np.linspace(0.0, 1.0, len(steps))
         self._middles = middles / lengths
 
     @classmethod
@@ -60,8 +61,7 @@ class Familiar:
 
     def novelty(self, features: Array) -> float:
         """In [0, 1]: the share of held-out texts of taught sources that lie nearer to what was taught."""
-        shares = np.linspace(0.0, 1.0, len(self._steps))
-        return round(float(np.interp(self.distance(features), self._steps, shares)), DIGITS)
+        return round(float(np.interp(self.distance(features), self._steps, self._shares)), DIGITS)
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:

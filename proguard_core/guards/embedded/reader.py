@@ -78,20 +78,19 @@ class Readers:
         )
 
     def _request(self, text: str, part: Part, scoring: Scoring) -> list[Finding]:
-        made = []
-        for window in self._windows.of_request(text):
-            reading = self._model.read(window)
-            scores = scoring.score(reading)
-            found = self._finding(part, scores.request, scores.categories, scoring, text, window)
-            made.append(replace(found, novelty=self._familiar.novelty(reading.features)))
-        return made
+        return self._read(part, text, self._windows.of_request(text), scoring)
 
     def _response(self, request: str, response: str, scoring: Scoring) -> list[Finding]:
+        return self._read(Part.RESPONSE, response, self._windows.of_response(request, response), scoring)
+
+    def _read(self, part: Part, turn: str, windows: Sequence[cutting.Window], scoring: Scoring) -> list[Finding]:
+        """turn: the text that the windows were cut from."""
         made = []
-        for window in self._windows.of_response(request, response):
+        for window in windows:
             reading = self._model.read(window)
             scores = scoring.score(reading)
-            found = self._finding(Part.RESPONSE, scores.response, scores.categories, scoring, response, window)
+            score = scores.response if part is Part.RESPONSE else scores.request
+            found = self._finding(part, score, scores.categories, scoring, turn, window)
             made.append(replace(found, novelty=self._familiar.novelty(reading.features)))
         return made
 

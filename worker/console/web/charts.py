@@ -93,11 +93,8 @@ def shares(days: tuple[str, ...], values: tuple[float | None, ...], what: str) -
     scale = _scale(highest[0] or 0.01)
     drawn = Line(
         **_AXES,
+        **_by_day(days, scale),
         height=160,
-        x_labels=[day[5:] for day in days],
-        x_labels_major_every=math.ceil(len(days) / _DATES) or 1,
-        y_labels=scale,
-        range=(0, scale[-1]),
         value_formatter=lambda value: f"{100 * value:g} %",
         allow_interruptions=True,
         no_data_text="No figures yet",
@@ -127,11 +124,8 @@ def _stacked(days: tuple[str, ...], series: tuple[tuple[str, tuple[int, ...]], .
     scale = _scale(highest or 1, least=1)  # no part of a risk on the axis
     drawn = StackedBar(
         **_AXES,
+        **_by_day(days, scale),
         height=200,
-        x_labels=[day[5:] for day in days],
-        x_labels_major_every=math.ceil(len(days) / _DATES) or 1,
-        y_labels=scale,
-        range=(0, scale[-1]),
         value_formatter=lambda value: f"{value:.0f}",
         strict=True,  # None stays None, and is not drawn
         no_data_text="None",
@@ -139,6 +133,16 @@ def _stacked(days: tuple[str, ...], series: tuple[tuple[str, tuple[int, ...]], .
     for name, values in series or [("", (0,) * len(days))]:  # without any pygal raises
         drawn.add(None, [value or None for value in values], formatter=_told(days, name, str))
     return _in_page(drawn.render_tree(), f"{what}, at most {highest} on {day}" if highest else f"{what}, none")
+
+
+def _by_day(days: Sequence[str], scale: Sequence[float]) -> dict[str, Any]:
+    """Settings of both axes: days, some of them written out, and numbers from zero."""
+    return {
+        "x_labels": [day[5:] for day in days],
+        "x_labels_major_every": math.ceil(len(days) / _DATES) or 1,
+        "y_labels": scale,
+        "range": (0, scale[-1]),
+    }
 
 
 def _scale(highest: float, least: float = 0.0) -> list[float]:
