@@ -1,25 +1,29 @@
 """Rows from the stream: posts of the retraining topic with the labels that people gave them (docs/retraining.md)."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from enum import StrEnum
+
+from pydantic import BaseModel
 
 from proguard_core.dataset.items import Item, Origin
 from proguard_core.dataset.names import read_name
 from proguard_core.dataset.reviews import Decided, decide, standing
 from proguard_core.evaluation.rows import Problems, Row
-from proguard_core.policy.policy import Policy, concerns_minors
+from proguard_core.policy.policy import MINORS, SEXUAL, Policy, concerns_minors
 from proguard_core.policy.taxonomy import name_key
-from schemas.common import CategoryKind, Outcome
+from schemas.common import Action, CategoryKind, Outcome
 from schemas.post import ImageReference, Post
 from schemas.retraining_hit import RetrainingHit
 from schemas.review import Review
+from schemas.verdict import Verdict
 
 STREAM_LICENCE = "the platform's own posts"
 SOURCE = "stream"
 MINORS_LEFT_OUT = "about minors, or near to it (law 11: left out)"
+CONFIRMED = "a review that says what the verdict says (nothing to learn)"
 
 
 class Labels(StrEnum):
@@ -41,6 +45,13 @@ class StreamSettings:
 DEFAULTS = StreamSettings()
 
 
+class JudgedPost(BaseModel):
+    """A post that people reviewed though it is no hit, and the verdict that they may have overturned."""
+
+    post: Post
+    verdict: Verdict
+
+
 @dataclass(frozen=True, slots=True)
 class Labelled:
     """additions: phrases that people confirmed, by code or new name; approvals: reviewers behind each new name."""
@@ -57,14 +68,18 @@ def label_hits(
     policy: Policy,
     problems: Problems,
     settings: StreamSettings = DEFAULTS,
+    judged: Iterable[JudgedPost] = (),
 ) -> Labelled:
     """Items of the hits that have a label. clusters: post ids of each cluster's members.
+
+    judged: posts that are no hits; those whose verdict a review overturns are items too.
 
     A review of a post outdoes one of its cluster. The guard's rationale is never used: it may hold whatever a post made
     the guard write.
     """
     reviews = standing(reviews)
     posts = {hit.post_id: hit for hit in sorted(hits, key=lambda each: each.observed_at)}
+    others = {each.post.post_id: each for each in judged if each.post.post_id not in posts}
     decided = decide(reviews, policy, problems)
     labelled = Labelled()
     for (_, target), decision in decided.items():
@@ -72,7 +87,7 @@ def label_hits(
             labelled.additions[decision.key] = (*labelled.additions.get(decision.key, ()), *decision.phrases)
         if decision.name is not None:
             labelled.approvals[decision.name] = max(labelled.approvals.get(decision.name, 0), len(decision.reviewers))
-        if not _is_known(target, posts, clusters):
+        if target not in others and not _is_known(target, posts, clusters):
             problems.add("a review of what the snapshot does not hold", target)
     told = {review.cluster for review in reviews}  # those too whose reviewers disagree
     alone = {cluster: ids for cluster, ids in clusters.items() if cluster not in told}
@@ -85,9 +100,22 @@ def label_hits(
             found = [own]
         origin = Origin.REVIEW if found else Origin.CONSENSUS
         found = found or [agreed[cluster] for cluster in members if cluster in agreed]
-        item = _labelled(hit, found, origin, policy, problems)
-        labelled.items.extend([item] if item is not None else [])
+        labelled.items.extend(_labelled(_Seen.of_hit(hit), found, origin, policy, problems))
+    labelled.items.extend(_overturned(others.values(), decided, policy, problems))
     return labelled
+
+
+def _overturned(
+    judged: Iterable[JudgedPost], decided: Mapping[tuple[str, str], Decided], policy: Policy, problems: Problems
+) -> Iterator[Item]:
+    """Posts that people call something else than their verdict does."""
+    for each in judged:
+        decision = decided.get(("post", each.post.post_id))
+        if decision is not None and _says(decision, each.verdict):
+            problems.count(CONFIRMED)
+            continue
+        found = [] if decision is None else [decision]
+        yield from _labelled(_Seen.of_judged(each), found, Origin.REVIEW, policy, problems)
 
 
 def reference(image: ImageReference) -> str:
@@ -108,23 +136,57 @@ def _is_known(target: str, posts: Mapping[str, RetrainingHit], clusters: Mapping
     return target in posts or any(post_id in posts for post_id in clusters.get(target, ()))
 
 
-def _labelled(
-    hit: RetrainingHit, found: list[Decided], origin: Origin, policy: Policy, problems: Problems
-) -> Item | None:
-    """The hit as a row, or None; why is noted."""
-    nearest = hit.nearest.code if hit.nearest is not None else None
-    if concerns_minors(CategoryKind.NOVEL, None, nearest):
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A post as the stream showed it. is_withheld: it concerns minors, or may."""
+
+    post: Post
+    observed_at: datetime
+    is_withheld: bool
+    is_cut: bool = False
+
+    @classmethod
+    def of_hit(cls, hit: RetrainingHit) -> "_Seen":
+        nearest = hit.nearest.code if hit.nearest is not None else None
+        is_withheld = concerns_minors(CategoryKind.NOVEL, None, nearest)
+        return cls(hit.post, hit.observed_at, is_withheld, hit.post_truncated)
+
+    @classmethod
+    def of_judged(cls, judged: JudgedPost) -> "_Seen":
+        verdict, category = judged.verdict, judged.verdict.category
+        is_withheld = (
+            verdict.action is Action.ESCALATE
+            or category.code in (MINORS, SEXUAL)
+            or concerns_minors(category.kind, category.code, category.nearest)
+        )
+        return cls(judged.post, verdict.judged_at, is_withheld)
+
+
+def _says(decision: Decided, verdict: Verdict) -> bool:
+    """Whether a verdict says what people decided, and so was not overturned."""
+    if decision.safe:
+        return verdict.outcome is Outcome.SAFE
+    if verdict.outcome is not Outcome.UNSAFE:
+        return False
+    if decision.code is not None:
+        return verdict.category.code == decision.code
+    return name_key(verdict.category.name or "") == name_key(decision.name or "")
+
+
+def _labelled(seen: _Seen, found: list[Decided], origin: Origin, policy: Policy, problems: Problems) -> list[Item]:
+    """The post as a row, or nothing; why is noted."""
+    post = seen.post
+    if seen.is_withheld:
         problems.count(MINORS_LEFT_OUT)
-        return None
-    post = hit.post
-    problem = _problem(hit, post, found, policy)
+        return []
+    problem = _problem(seen, found, policy)
     if problem is not None:
-        problems.add(problem, hit.post_id)
-        return None
+        problems.add(problem, post.post_id)
+        return []
     decision = found[0]
     label = Outcome.SAFE if decision.safe else Outcome.UNSAFE
     row = Row(
-        id=hit.post_id,
+        id=post.post_id,
         request=post.text or "",
         response=post.response or None,
         images=tuple(reference(image) for image in post.images),
@@ -134,21 +196,21 @@ def _labelled(
         ood_name=decision.name,
         source=SOURCE,
     )
-    observed_at = hit.observed_at.astimezone(UTC).isoformat()  # times are compared as texts from here on
-    return Item(row, origin, STREAM_LICENCE, post.author_id, hit.post_id, decision.phrases, observed_at)
+    observed_at = seen.observed_at.astimezone(UTC).isoformat()  # times are compared as texts from here on
+    return [Item(row, origin, STREAM_LICENCE, post.author_id, post.post_id, decision.phrases, observed_at)]
 
 
-def _problem(hit: RetrainingHit, post: Post, found: list[Decided], policy: Policy) -> str | None:
-    """Why a hit cannot be learned from."""
+def _problem(seen: _Seen, found: list[Decided], policy: Policy) -> str | None:
+    """Why a post cannot be learned from."""
     if not found:
         return "not reviewed (waits)"
     if len({(decision.safe, decision.code, name_key(decision.name or "")) for decision in found}) > 1:
         return "reviews that contradict each other (left out)"
     if found[0].name is not None and (problem := read_name(found[0].name, policy).problem) is not None:
         return problem
-    if hit.post_truncated:
+    if seen.is_cut:
         return "a post that was cut (left out)"
-    if post.response and not found[0].safe:
+    if seen.post.response and not found[0].safe:
         return "which turn of a conversation is unsafe is not known (left out)"
     return None
 

@@ -62,10 +62,10 @@ def _labels(snapshot: Snapshot, policy: Policy, problems: Problems, pictures: bo
 
 
 def labelled(snapshot: Snapshot, policy: Policy, problems: Problems) -> Labelled:
-    """Items of the hits that a review labels, or that lie in a crowd of the snapshot that agrees."""
+    """Items of the posts that a review labels, or that lie in a crowd of the snapshot that agrees."""
     settings = StreamSettings(labels=Labels.CONSENSUS if snapshot.crowds else Labels.REVIEWS)
     clusters = {**members(snapshot.reviews), **snapshot.crowds}
-    return label_hits(snapshot.hits, snapshot.reviews, clusters, policy, problems, settings)
+    return label_hits(snapshot.hits, snapshot.reviews, clusters, policy, problems, settings, snapshot.judged)
 
 
 def kept(snapshot: Snapshot, policy: Policy, novelty: Novelty, problems: Problems) -> Snapshot:
@@ -89,7 +89,8 @@ def kept(snapshot: Snapshot, policy: Policy, novelty: Novelty, problems: Problem
     crowds = {
         crowd: left for crowd, posts in snapshot.crowds.items() if (left := [post for post in posts if post in ids])
     }
-    return replace(snapshot, hits=hits, reviews=reviews, crowds=crowds)
+    judged = [each for each in snapshot.judged if each.post.post_id in ids]
+    return replace(snapshot, hits=hits, reviews=reviews, crowds=crowds, judged=judged)
 
 
 def _new_words(review: Review, policy: Policy) -> set[str]:

@@ -55,5 +55,10 @@ class RetrainingSettings(Section):
         "reviews",
         description="What has a label: what people reviewed alone, or also posts in crowds that agree on a name.",
     )
+    overturned_days: int = Field(
+        7,
+        ge=0,
+        description="Reviewed posts that are no hits are learned from where a verdict of so many days is overturned.",
+    )
     label_new: bool = Field(True, description="Whether posts of new names teach safe and unsafe too, or the name only.")
     seed: int = Field(0, description="Of every draw.")

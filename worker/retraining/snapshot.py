@@ -1,10 +1,12 @@
 """What the retraining and review topics hold up to a fixed end: hits that were not erased, and all reviews.
 
-Both topics are read from their beginning each time: a hit may wait for its review for weeks, and stays where it is.
+Beside them the posts that people reviewed though they are no hits, as far as the posts topic still has them. Both
+topics are read from their beginning each time: a hit may wait for its review for weeks, and stays where it is.
 The group's committed offsets only say up to where a run has learned already.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,7 @@ import orjson
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from pydantic import BaseModel, ValidationError
 
+from proguard_core.dataset.stream import JudgedPost
 from proguard_core.evaluation.rows import Problems
 from schemas.retraining_hit import RetrainingHit
 from schemas.review import Review
@@ -21,10 +24,10 @@ from worker.errors import WorkerError
 from worker.replay.erasures import Erasures, tombstones
 from worker.replay.ranges import Range, since
 from worker.replay.reader import config_of, read
-from worker.retraining import offsets
+from worker.retraining import judged_posts, offsets
 from worker.settings import Settings
 
-HITS, REVIEWS, CROWDS = "hits.jsonl", "reviews.jsonl", "crowds.json"
+HITS, REVIEWS, JUDGED, CROWDS = "hits.jsonl", "reviews.jsonl", "judged.jsonl", "crowds.json"
 NO_HIT, NO_REVIEW = "a record that is no hit (left out)", "a record that is no review (left out)"
 
 Ends = Mapping[str, Mapping[int, int]]
@@ -36,7 +39,7 @@ Record = TypeVar("Record", bound=BaseModel)
 class Snapshot:
     """hits, one a post; reviews; of both the numbers of those that lie before what a run has learned from already.
 
-    crowds: post ids of clusters that consensus may label.
+    crowds: post ids of clusters that consensus may label. judged: reviewed posts that are no hits.
     """
 
     hits: Sequence[RetrainingHit]
@@ -46,10 +49,11 @@ class Snapshot:
     old_reviews: frozenset[str] = frozenset()
     problems: Problems = field(default_factory=Problems)
     crowds: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    judged: Sequence[JudgedPost] = ()
 
     def write(self, folder: Path) -> None:
-        """hits.jsonl and reviews.jsonl; crowds.json where there are any."""
-        for name, records in ((HITS, self.hits), (REVIEWS, self.reviews)):
+        """hits.jsonl, reviews.jsonl and judged.jsonl; crowds.json where there are any."""
+        for name, records in ((HITS, self.hits), (REVIEWS, self.reviews), (JUDGED, self.judged)):
             with (folder / name).open("wb") as file:
                 for record in records:
                     file.write(orjson.dumps(record.model_dump(mode="json")) + b"\n")
@@ -58,19 +62,21 @@ class Snapshot:
 
 
 def load(folder: Path) -> Snapshot:
-    """What `write` wrote: hits, reviews and crowds."""
-    crowds = folder / CROWDS
+    """What `write` wrote: hits, reviews, judged posts and crowds."""
+    crowds, judged = folder / CROWDS, folder / JUDGED
     return Snapshot(
         [RetrainingHit.model_validate_json(line) for line in _lines(folder / HITS)],
         [Review.model_validate_json(line) for line in _lines(folder / REVIEWS)],
         crowds=orjson.loads(crowds.read_bytes()) if crowds.exists() else {},
+        judged=[JudgedPost.model_validate_json(line) for line in _lines(judged)] if judged.exists() else (),
     )
 
 
 class Topics:
-    """Both topics of a broker."""
+    """The topics of a broker. clock: seconds since the epoch, as the broker's clock has them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self._settings, self._clock = settings, clock
         self._group = settings.retraining.group_id
         self._config = config_of(settings, self._group)
         self._hits, self._reviews = settings.topics.retraining, settings.topics.reviews
@@ -99,9 +105,13 @@ class Topics:
                     (old_reviews.add if offset < learned[self._reviews][partition] else old_reviews.discard)(
                         review.review_id
                     )
+            judged = judged_posts.overturnable(
+                consumer, self._settings, reviews.values(), found.keys(), problems, self._clock()
+            )
         hits = [hit for at, offset, hit in found.values() if not erasures.covers(hit.post_id, at, offset)]
         ends = {topic: {each.partition: each.end for each in some} for topic, some in ranges.items()}
-        return Snapshot(hits, list(reviews.values()), ends, frozenset(old), frozenset(old_reviews), problems)
+        old_ids = frozenset(old), frozenset(old_reviews)
+        return Snapshot(hits, list(reviews.values()), ends, *old_ids, problems, judged=judged)
 
     def erased_since(self, ends: Ends) -> frozenset[str]:
         """Posts that were erased behind a snapshot."""

@@ -120,7 +120,8 @@ def keep_snapshot(bench: Bench, run: Run, found: Snapshot) -> StepRecord:
         "ends": ends,
         "hits": len(found.hits),
         "reviews": len(found.reviews),
-        "labelled": len(kept.hits),
+        "labelled": len(kept.hits) + len(kept.judged),
+        "overturned": len(kept.judged),
         "left_out": dict(problems.counts),
     }
     return run.finish(Step.SNAPSHOT, folder, facts=facts)

@@ -74,6 +74,8 @@ def test_the_documented_rights_are_enough(kafka_secure: KafkaCluster, administer
     assert [(each.resource, each.setting, each.operation) for each in RIGHTS] == [
         ("topic", "topics.retraining", "Read"),
         ("topic", "topics.reviews", "Read"),
+        ("topic", "topics.verdicts", "Read"),
+        ("topic", "topics.posts", "Read"),
         ("group", "retraining.group_id", "Read"),
     ]
     done = as_worker(kafka_secure, administered, RIGHTS).run()

@@ -11,6 +11,7 @@ from PIL import Image
 from proguard_core.dataset.builder import Dataset, DatasetSettings, build
 from proguard_core.dataset.items import Item, Origin
 from proguard_core.dataset.pictures import PictureGone
+from proguard_core.dataset.stream import JudgedPost
 from proguard_core.dataset.variants import VariantSettings
 from proguard_core.evaluation.rows import Row
 from proguard_core.novelty.bank import Bank
@@ -19,6 +20,8 @@ from schemas.common import GuardReference, Nearest, Outcome, PolicyReference, So
 from schemas.post import ImageReference, Post
 from schemas.retraining_hit import RetrainingHit
 from schemas.review import Decision, Review
+from schemas.verdict import Verdict
+from tests.support.risks import verdict
 
 POLICY = load_policy()
 NO_PHRASES = Bank({})
@@ -58,6 +61,18 @@ def hit(post_id: str, text: str | None = None, **fields: Any) -> RetrainingHit:
         post=post,
         post_truncated=cut,
     )
+
+
+def judged(post_id: str, outcome: Outcome = Outcome.SAFE, **fields: Any) -> JudgedPost:
+    """A post that is no hit, with its verdict; fields: of the post, and code, nearest, action."""
+    code, nearest = fields.pop("code", None), fields.pop("nearest", None)
+    action = fields.pop("action", "allow")
+    post = Post(post_id=post_id, author_id=f"author of {post_id}", text=fields.pop("text", words(post_id)), **fields)
+    kind = "known" if code else "novel" if nearest else "none"
+    reason = "guard_failed" if outcome is Outcome.UNDETERMINED else None
+    category = {"kind": kind, "code": code, "nearest": nearest}
+    said = verdict(0, post_id, BEGAN, outcome=outcome, action=action, category=category, reason=reason)
+    return JudgedPost(post=post, verdict=Verdict.model_validate_json(said))
 
 
 def review(target: str, decision: Decision, reviewer: str = "ada", hours: int = 0, **fields: Any) -> Review:

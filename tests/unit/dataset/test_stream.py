@@ -2,15 +2,16 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
 from proguard_core.dataset.items import Origin
-from proguard_core.dataset.stream import MINORS_LEFT_OUT, Labels, StreamSettings, label_hits
+from proguard_core.dataset.stream import CONFIRMED, MINORS_LEFT_OUT, Labels, StreamSettings, label_hits
 from proguard_core.evaluation.rows import Problems
 from schemas.common import Outcome
 from schemas.review import Decision
-from tests.unit.dataset.builders import POLICY, everything, hit, made, review
+from tests.unit.dataset.builders import POLICY, everything, hit, judged, made, review
 
 CONSENSUS = StreamSettings(labels=Labels.CONSENSUS)
 
@@ -164,3 +165,60 @@ def test_times_are_compared_in_utc_whatever_a_record_says() -> None:
     first, second = label_hits([late, early], reviews, {}, POLICY, Problems()).items
     assert (first.row.id, first.observed_at) == ("a", "2026-10-31T17:00:00+00:00")
     assert (second.observed_at or "") > (first.observed_at or "")
+
+
+def test_a_post_that_is_no_hit_teaches_where_people_overturn_its_verdict() -> None:
+    posts = [
+        judged("called fraud", Outcome.UNSAFE, code="C3S1"),
+        judged("missed"),
+        judged("unclear", Outcome.UNDETERMINED),
+        judged("another code", Outcome.UNSAFE, code="C3S1"),
+    ]
+    reviews = [
+        review("called fraud", Decision.REJECT),
+        review("missed", Decision.MERGE, code="C6S1"),
+        review("unclear", Decision.REJECT),
+        review("another code", Decision.MERGE, code="C6S1"),
+    ]
+    labelled = label_hits([], reviews, {}, POLICY, Problems(), judged=posts)
+    rows = {item.row.id: item.row for item in labelled.items}
+    assert {name: row.request_label for name, row in rows.items()} == {
+        "called fraud": Outcome.SAFE,
+        "missed": Outcome.UNSAFE,
+        "unclear": Outcome.SAFE,
+        "another code": Outcome.UNSAFE,
+    }
+    assert rows["missed"].categories == rows["another code"].categories == ("C6S1",)
+    assert {item.origin for item in labelled.items} == {Origin.REVIEW}
+    assert all(item.post_id == item.row.id for item in labelled.items)  # so that an erasure finds it
+
+
+def test_a_review_that_says_what_the_verdict_says_teaches_nothing() -> None:
+    problems = Problems()
+    posts = [judged("safe"), judged("fraud", Outcome.UNSAFE, code="C3S1")]
+    reviews = [review("safe", Decision.REJECT), review("fraud", Decision.MERGE, code="C3S1")]
+    assert not label_hits([], reviews, {}, POLICY, problems, judged=posts).items
+    assert problems.counts == {CONFIRMED: 2}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"outcome": Outcome.UNSAFE, "code": "C11S1"},
+        {"outcome": Outcome.UNSAFE, "code": "C11"},
+        {"outcome": Outcome.UNSAFE, "nearest": "C11S1"},
+        {"outcome": Outcome.UNDETERMINED, "action": "escalate"},
+    ],
+)
+def test_what_was_judged_to_be_about_minors_is_never_learned_from(fields: dict[str, Any]) -> None:
+    problems = Problems()
+    reviews = [review("withheld", Decision.REJECT)]
+    assert not label_hits([], reviews, {}, POLICY, problems, judged=[judged("withheld", **fields)]).items
+    assert problems.counts == {MINORS_LEFT_OUT: 1}
+
+
+def test_reviewers_who_disagree_about_a_judged_post_teach_nothing() -> None:
+    problems = Problems()
+    reviews = [review("a", Decision.REJECT), review("a", Decision.MERGE, reviewer="bob", code="C6S1")]
+    assert not label_hits([], reviews, {}, POLICY, problems, judged=[judged("a")]).items
+    assert any("contradict each other" in kind for kind in problems.counts)

@@ -71,7 +71,7 @@ def test_the_strimzi_user_has_the_documented_rights_and_no_others(job: dict[str,
         (ROOT / "docs" / "security.md").read_text(),
         re.MULTILINE,
     )
-    assert len(rows) == 3
+    assert len(rows) == 5
     assert user["spec"]["authorization"]["acls"] == [
         {
             "resource": {"type": kind, "name": sections[section][key], "patternType": "literal"},

@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 from proguard_core.dataset.stream import label_hits
 from proguard_core.evaluation.rows import Problems
 from proguard_core.novelty.novelty import Novelty
 from schemas.review import Decision
-from tests.unit.dataset.builders import BEGAN, POLICY, hit, review
+from tests.unit.dataset.builders import BEGAN, POLICY, hit, judged, review
 from worker.retraining import labels
-from worker.retraining.snapshot import Snapshot
+from worker.retraining.snapshot import Snapshot, load
 
 NAME = "Ghost gun kits"
 
@@ -121,3 +122,23 @@ def test_a_clusters_name_near_to_minors_leaves_none_either_where_a_post_of_it_ha
     assert [each.post_id for each in kept.hits] == ["post-0"]
     assert list(kept.reviews) == [found.reviews[0], listed]
     assert labels.approvals(kept.reviews, POLICY) == {NAME: 1}
+
+
+def test_overturned_posts_are_new_once_and_kept_with_their_reviews() -> None:
+    posts = [judged("missed"), judged("fine")]
+    reviews = [review("missed", Decision.MERGE, code="C6S1"), review("fine", Decision.REJECT)]
+    found = Snapshot([], reviews, judged=posts)
+    assert labels.newly_labelled(found, POLICY, Problems()) == 1
+    learned = replace(found, old_reviews=frozenset(each.review_id for each in reviews))
+    assert labels.newly_labelled(learned, POLICY, Problems()) == 0
+    kept = labels.kept(found, POLICY, Novelty(POLICY), Problems())
+    assert [each.post.post_id for each in kept.judged] == ["missed"]
+    assert [each.post for each in kept.reviews] == ["missed"]
+    parted = labels.part(kept, POLICY, 0.4, Problems())
+    assert [item.row.id for item in parted.train] == ["missed"]
+
+
+def test_a_snapshot_is_read_as_it_was_written(tmp_path: Path) -> None:
+    found = Snapshot([hit("a")], [review("a", Decision.REJECT)], judged=[judged("b")], crowds={"1": ["a"]})
+    found.write(tmp_path)
+    assert load(tmp_path) == found
