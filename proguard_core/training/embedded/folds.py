@@ -81,7 +81,7 @@ def run(asked: argparse.Namespace) -> None:
     taught = mixture.teaching_mixture(asked.data, recipe.seed, left_out, frozenset(asked.without))
     measured += probe_examples(asked.probe) if asked.probe else []
     tokenizer = tokens.load(asked.base / network.BASE_TOKENIZER)
-    model = network.GuardNetwork(network.base_encoder(asked.base / network.BASE_ONNX))
+    model = network.GuardNetwork(network.base_encoder(asked.base / network.BASE_ONNX, asked.layers))
     if asked.start:
         continued.restore(model, asked.start)
     asked.work.mkdir(parents=True, exist_ok=True)
@@ -147,6 +147,9 @@ def arguments() -> argparse.Namespace:
     ):
         teach.add_argument(f"--{name}", type=kind, default=default)
     teach.add_argument("--frozen-layers", type=int, default=6)
+    teach.add_argument(
+        "--layers", type=int, default=12, help="of the encoder, the lower ones: a quicker guard"
+    )
     teach.add_argument("--length", type=int, default=96, help="tokens of an example")
     teach.add_argument("--max-minutes", type=float, default=60.0)
     shown = actions.add_parser("report", help="figures of the folds that were run under these names")

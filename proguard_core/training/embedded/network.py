@@ -11,14 +11,14 @@ from transformers import BertConfig, BertModel
 from proguard_core.guards.embedded.text_model import FIRST_CATEGORY
 from proguard_core.training.embedded.rows import CODES
 
-WIDTH = 384
+WIDTH, LAYERS = 384, 12
 BASE_ONNX = "bge-small-en-v1.5.onnx"
 BASE_TOKENIZER = "bge-small-en-v1.5-tokenizer.json"
 OUTPUTS = FIRST_CATEGORY + len(CODES)
 
 
-def base_encoder(path: Path) -> BertModel:
-    """A BertModel with the weights of BGE-small's ONNX file. ValueError where a weight is missing."""
+def base_encoder(path: Path, layers: int = LAYERS) -> BertModel:
+    """A BertModel with the weights of BGE-small's ONNX file, the lower `layers`. ValueError where one is missing."""
     graph = onnx.load(str(path)).graph
     weights = {item.name: torch.tensor(numpy_helper.to_array(item).copy()) for item in graph.initializer}
     state = {name: weight for name, weight in weights.items() if name.startswith(("embeddings.", "encoder."))}
@@ -28,12 +28,13 @@ def base_encoder(path: Path) -> BertModel:
         if node.op_type == "MatMul" and constants:
             state[name.removesuffix(".MatMul") + ".weight"] = constants[0].T.contiguous()
     config = BertConfig(
-        hidden_size=WIDTH, num_hidden_layers=12, num_attention_heads=12, intermediate_size=1536, vocab_size=30522
+        hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=12, intermediate_size=1536, vocab_size=30522
     )
     encoder = BertModel(config, add_pooling_layer=False)
     missing = [name for name in encoder.load_state_dict(state, strict=False).missing_keys if "position_ids" not in name]
     if missing:
         raise ValueError(f"{path.name} lacks {', '.join(missing)}")
+    encoder.encoder.layer = encoder.encoder.layer[:layers]
     return encoder
 
 
