@@ -27,6 +27,8 @@ _SHARES = (0.05, 99.95)
 USUAL, LOOSE = 0.5, 0.3
 UNREAD = 0.05
 _UNCLIP = 1.6
+# Pixels of a picture's shorter side: what is smaller is enlarged to it before lines are looked for.
+DETECTOR_SIDE = 544
 # RapidOCR turns a crop that is so much taller than wide.
 _TALL = 1.5
 
@@ -77,8 +79,9 @@ class PictureReader:
         from rapidocr_onnxruntime import RapidOCR
 
         self._engine = RapidOCR(intra_op_num_threads=threads, inter_op_num_threads=1, text_score=0.0)
-        self._flips = _Flips(self._engine.text_cls)
-        self._engine.text_cls = self._flips
+        self._turns = _Turns(self._engine.text_cls, self._engine.text_rec)
+        self._engine.text_cls, self._engine.text_rec = self._turns.turn, self._turns.recognise
+        self._engine.text_det.limit_side_len = DETECTOR_SIDE
         self._lock = threading.Lock()
 
     def lines(self, image: Image, least: float = USUAL) -> list[Line]:
@@ -86,8 +89,8 @@ class PictureReader:
         pixels = np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
         with self._lock:
             found, _ = self._engine(pixels, box_thresh=least, unclip_ratio=_UNCLIP, text_score=0.0)
-            flipped = self._flips.last if len(self._flips.last) == len(found or []) else [False] * len(found or [])
-        return in_order([_line(item, turn) for item, turn in zip(found or [], flipped, strict=True)])
+            flips = self._turns.flips if len(self._turns.flips) == len(found or []) else [False] * len(found or [])
+        return in_order([_line(item, flipped) for item, flipped in zip(found or [], flips, strict=True)])
 
     def read(self, image: Image) -> Reading:
         """The text, and whether it covers the picture's meaning."""
@@ -103,17 +106,34 @@ class PictureReader:
         return Reading("\n".join(line.text for line in _readable(lines)), covers)
 
 
-class _Flips:
-    """RapidOCR's classifier of turned crops, which keeps to itself what it found."""
+class _Turns:
+    """RapidOCR's classifier of crops that stand upside down, and its recogniser, which has the last word on it.
 
-    def __init__(self, classifier: Any) -> None:
-        self._classifier = classifier
-        self.last: list[bool] = []
+    The classifier is wrong about one long line in a hundred, and a line that stands upside down is not read. flips: the
+    crops that were turned, of the picture before.
+    """
 
-    def __call__(self, crops: Any) -> Any:
+    def __init__(self, classifier: Any, recogniser: Any) -> None:
+        self._classifier, self._recogniser = classifier, recogniser
+        self.flips: list[bool] = []
+
+    def turn(self, crops: Any) -> Any:
+        """See RapidOCR's TextClassifier."""
         said = self._classifier(crops)
-        self.last = ["180" in label and score > self._classifier.cls_thresh for label, score in said[1]]
+        self.flips = [bool("180" in label and score > self._classifier.cls_thresh) for label, score in said[1]]
         return said
+
+    def recognise(self, crops: Any, word_boxes: bool = False) -> Any:
+        """See RapidOCR's TextRecognizer. What it is unsure of it reads from the other end as well."""
+        said, took = self._recogniser(crops, word_boxes)
+        doubtful = [at for at, each in enumerate(said) if each[1] < CERTAIN]
+        if doubtful:
+            again, longer = self._recogniser([crops[at][::-1, ::-1] for at in doubtful], word_boxes)
+            took += longer
+            for at, each in zip(doubtful, again, strict=True):
+                if each[1] >= CERTAIN:
+                    said[at], self.flips[at] = each, not self.flips[at]
+        return said, took
 
 
 def in_order(lines: Sequence[Line]) -> list[Line]:

@@ -19,6 +19,7 @@ from proguard_core.guards.embedded.nudity import NudityDetector
 from proguard_core.guards.embedded.ocr import PictureReader
 from proguard_core.guards.embedded.placing import Place, place
 from proguard_core.guards.embedded.scoring import Scoring
+from proguard_core.guards.embedded.spacing import Spacing
 from proguard_core.guards.embedded.text_model import CALIBRATION, OTHER, TOKENIZER, Calibration, Reading, TextModel
 from proguard_core.guards.protocol import GuardRequest, Judgement, Picture
 from proguard_core.policy.policy import Policy
@@ -35,6 +36,7 @@ class Readers:
         tokenizer = read_tokenizer(folder)
         self._vocabulary: dict[str, int] = tokenizer.get_vocab()
         self._unknown = self._vocabulary["[UNK]"]
+        self._spacing = Spacing(self._vocabulary)
         self._windows = cutting.Windows(tokenizer, self._calibration.tokens)
         self._model = TextModel(folder, threads)
         self._familiar = Familiar.read(folder, self._model.width)
@@ -145,7 +147,7 @@ class Readers:
         nudity = detector.score(picture.image)
         findings.append(self._finding(Part.PICTURE, nudity, self._nudity_only(), scoring))
         reading = reader.read(picture.image)
-        text = cutting.normalise(reading.text)
+        text = self._spacing.spaced(cutting.normalise(reading.text))
         if text.strip():
             findings.extend(self._request(text, Part.PICTURE_TEXT, scoring))
             doubts.extend(self._doubts(text, None, read=True))

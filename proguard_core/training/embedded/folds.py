@@ -147,9 +147,7 @@ def arguments() -> argparse.Namespace:
     ):
         teach.add_argument(f"--{name}", type=kind, default=default)
     teach.add_argument("--frozen-layers", type=int, default=6)
-    teach.add_argument(
-        "--layers", type=int, default=12, help="of the encoder, the lower ones: a quicker guard"
-    )
+    teach.add_argument("--layers", type=int, default=12, help="of the encoder, the lower ones: a quicker guard")
     teach.add_argument("--length", type=int, default=96, help="tokens of an example")
     teach.add_argument("--max-minutes", type=float, default=60.0)
     shown = actions.add_parser("report", help="figures of the folds that were run under these names")
