@@ -111,11 +111,12 @@ def _overturned(
     """Posts that people call something else than their verdict does."""
     for each in judged:
         decision = decided.get(("post", each.post.post_id))
-        if decision is not None and _says(decision, each.verdict):
-            problems.count(CONFIRMED)
+        if decision is None:  # its reviewers disagree, which is noted already
             continue
-        found = [] if decision is None else [decision]
-        yield from _labelled(_Seen.of_judged(each), found, Origin.REVIEW, policy, problems)
+        if _says(decision, each.verdict):
+            problems.count(CONFIRMED)
+        else:
+            yield from _labelled(_Seen.of_judged(each), [decision], Origin.REVIEW, policy, problems)
 
 
 def reference(image: ImageReference) -> str:
@@ -148,18 +149,22 @@ class _Seen:
     @classmethod
     def of_hit(cls, hit: RetrainingHit) -> "_Seen":
         nearest = hit.nearest.code if hit.nearest is not None else None
-        is_withheld = concerns_minors(CategoryKind.NOVEL, None, nearest)
-        return cls(hit.post, hit.observed_at, is_withheld, hit.post_truncated)
+        near = concerns_minors(CategoryKind.NOVEL, None, nearest)
+        return cls(hit.post, hit.observed_at, near, hit.post_truncated)
 
     @classmethod
     def of_judged(cls, judged: JudgedPost) -> "_Seen":
-        verdict, category = judged.verdict, judged.verdict.category
-        is_withheld = (
-            verdict.action is Action.ESCALATE
-            or category.code in (MINORS, SEXUAL)
-            or concerns_minors(category.kind, category.code, category.nearest)
-        )
-        return cls(judged.post, verdict.judged_at, is_withheld)
+        return cls(judged.post, judged.verdict.judged_at, is_withheld(judged.verdict))
+
+
+def is_withheld(verdict: Verdict) -> bool:
+    """Whether it says that the post concerns minors, or may (law 11): nobody learns from it, whatever people say."""
+    category = verdict.category
+    return (
+        verdict.action is Action.ESCALATE
+        or category.code in (MINORS, SEXUAL)
+        or concerns_minors(category.kind, category.code, category.nearest)
+    )
 
 
 def _says(decision: Decided, verdict: Verdict) -> bool:

@@ -10,12 +10,13 @@ from confluent_kafka import Consumer, Message
 from pydantic import ValidationError
 
 from proguard_core.dataset.reviews import standing
-from proguard_core.dataset.stream import JudgedPost
+from proguard_core.dataset.stream import JudgedPost, is_withheld
 from proguard_core.evaluation.rows import Problems
 from schemas.post import Post
 from schemas.review import Review
 from schemas.verdict import Verdict
 from worker.errors import ConfigurationError
+from worker.replay.erasures import Erasures
 from worker.replay.ranges import Range, partitions_of, since, watermarks
 from worker.replay.reader import read
 from worker.settings import Settings
@@ -37,29 +38,31 @@ def overturnable(
 ) -> list[JudgedPost]:
     """Reviewed posts that are none of the hits, with their latest verdicts. Why others are missing is counted.
 
-    Reads the verdicts of `retraining.overturned_days` once, and only where there is such a review; then one record a
-    post. now: seconds since the epoch. Call it behind the reading of hits: an erasure that comes later is seen there.
-    Raises ConfigurationError where posts or verdicts cannot be read.
+    Reads the verdicts of `retraining.overturned_days` once, and only where there is such a review of that time; then
+    one record a post. now: seconds since the epoch. Call it behind the reading of hits: an erasure that comes later is
+    seen there. Raises ConfigurationError where posts or verdicts cannot be read.
     """
     days, topic = settings.retraining.overturned_days, settings.topics.posts
     if days == 0:
         return []
     _check(consumer, topic, settings.topics.verdicts)
+    begin = now - days * _DAY_S
     ordered = sorted(standing(reviews), key=lambda each: each.reviewed_at)
-    reviewed = {each.post: each.reviewed_at for each in ordered if each.post is not None and each.post not in hits}
+    recent = [each for each in ordered if each.reviewed_at.timestamp() >= begin]
+    reviewed = {each.post: each.reviewed_at for each in recent if each.post is not None and each.post not in hits}
     if not reviewed:
         return []
-    ranges = since(consumer, settings.topics.verdicts, int((now - days * _DAY_S) * 1000))
+    ranges = since(consumer, settings.topics.verdicts, int(begin * 1000))
     verdicts = _verdicts(read(consumer, settings.topics.verdicts, ranges), reviewed)
-    here = [verdict for verdict in verdicts.values() if verdict.source.topic == topic]
+    # What was judged later than it was reviewed may be another text than people saw.
+    same = [each for each in verdicts.values() if each.judged_at <= reviewed[each.post_id]]
+    here = [each for each in same if each.source.topic == topic]
     found = []
     for post_id, (post, written_ms) in _posts(consumer, topic, here).items():
-        if written_ms > reviewed[post_id].timestamp() * 1000:
-            problems.count(EDITED)
-        else:
+        if written_ms <= reviewed[post_id].timestamp() * 1000:
             found.append(JudgedPost(post=post, verdict=verdicts[post_id]))
-    missing = {NO_VERDICT: len(reviewed) - len(verdicts), ELSEWHERE: len(verdicts) - len(here)}
-    missing[EXPIRED] = len(here) - len(found) - problems.counts[EDITED]
+    missing = {NO_VERDICT: len(reviewed) - len(verdicts), EDITED: len(verdicts) - len(same)}
+    missing |= {ELSEWHERE: len(same) - len(here), EXPIRED: len(here) - len(found)}
     for kind, count in missing.items():
         for _ in range(count):
             problems.count(kind)
@@ -76,20 +79,31 @@ def _check(consumer: Consumer, *topics: str) -> None:
 
 
 def _verdicts(messages: Iterable[Message], wanted: Collection[str]) -> dict[str, Verdict]:
-    """The latest verdict of each post; none where an erasure, or what is no verdict, came behind it."""
+    """The latest verdict of each post; none where an erasure came behind it.
+
+    One that kept the post from everybody (law 11) stays, whatever a later guard says of it.
+    """
     keys = {post_id.encode(): post_id for post_id in wanted}
-    found: dict[str, Verdict] = {}
+    found: dict[str, tuple[int, int, Verdict]] = {}
+    erasures = Erasures()
     for message in messages:
-        key = message.key()
+        key, value = message.key(), message.value()
         post_id = keys.get(key) if isinstance(key, bytes) else None
         if post_id is None:
             continue
-        found.pop(post_id, None)
-        try:
-            found[post_id] = Verdict.model_validate_json(message.value() or b"")
-        except ValidationError:
+        place = message.partition() or 0, message.offset() or 0
+        if value is None:
+            erasures.note(post_id.encode(), *place)
             continue
-    return found
+        try:
+            verdict = Verdict.model_validate_json(value)
+        except ValidationError:
+            found.pop(post_id, None)
+            continue
+        earlier = found.get(post_id)
+        if verdict.post_id == post_id and not (earlier is not None and is_withheld(earlier[2])):
+            found[post_id] = (*place, verdict)
+    return {post_id: verdict for post_id, (*place, verdict) in found.items() if not erasures.covers(post_id, *place)}
 
 
 def _posts(consumer: Consumer, topic: str, verdicts: Iterable[Verdict]) -> dict[str, tuple[Post, int]]:
@@ -97,10 +111,11 @@ def _posts(consumer: Consumer, topic: str, verdicts: Iterable[Verdict]) -> dict[
     places: dict[int, dict[int, Verdict]] = defaultdict(dict)
     for verdict in verdicts:
         places[verdict.source.partition][verdict.source.offset] = verdict
-    bounds = {partition: watermarks(consumer, topic, partition) for partition in places}
+    there = set(places).intersection(partitions_of(consumer, topic))
+    bounds = {partition: watermarks(consumer, topic, partition) for partition in there}
     waiting = {
-        partition: sorted(offset for offset in some if bounds[partition][0] <= offset < bounds[partition][1])
-        for partition, some in places.items()
+        partition: sorted(offset for offset in places[partition] if low <= offset < high)
+        for partition, (low, high) in bounds.items()
     }
     found = {}
     for ranges in _steps(waiting):

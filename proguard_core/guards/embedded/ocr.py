@@ -131,7 +131,7 @@ class _Turns:
             again, longer = self._recogniser([crops[at][::-1, ::-1] for at in doubtful], word_boxes)
             took += longer
             for at, each in zip(doubtful, again, strict=True):
-                if each[1] >= CERTAIN:
+                if each[1] >= CERTAIN and _letter_count(each[0]) >= _letter_count(said[at][0]):
                     said[at], self.flips[at] = each, not self.flips[at]
         return said, took
 
@@ -198,7 +198,11 @@ def _readable(lines: Sequence[Line]) -> list[Line]:
 
 
 def _letters(lines: Sequence[Line]) -> int:
-    return sum(character.isalpha() for line in _readable(lines) for character in line.text)
+    return sum(_letter_count(line.text) for line in _readable(lines))
+
+
+def _letter_count(text: str) -> int:
+    return sum(character.isalpha() for character in text)
 
 
 def _line(item: list[Any], flipped: bool) -> Line:

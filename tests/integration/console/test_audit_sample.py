@@ -7,15 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from proguard_core.dataset.reviews import standing
 from proguard_core.novelty.encoder import SentenceEncoder
 from proguard_core.novelty.novelty import Novelty
 from proguard_core.policy.loader import load_policy
-from schemas.review import Decision, Review
 from tests.support.console_pages import read_in, settings_of
 from tests.support.risks import NOW, verdict
 from worker.console.mining.miner import Miner
-from worker.console.store import Store, arrivals, audit, reviewing
+from worker.console.store import Store, arrivals, audit
 from worker.console.store.arrivals import draw
 from worker.console.store.audit import Label, Prevalence
 from worker.console.store.models import QueueRow, Stratum
@@ -125,52 +123,6 @@ def test_a_flood_of_passed_posts_takes_no_place_of_the_others_and_counts_as_what
     assert found.posts.value == pytest.approx(expected)
     assert found.posts.low < expected < found.posts.high
     assert found.missed.value == pytest.approx(expected / (expected + UNSAFE))
-
-
-def records_of(store: Store) -> list[Review]:
-    """What is to be published, in the order of writing."""
-    with store.reading() as session:
-        return [reviewing.as_record(row) for row in reviewing.unpublished(session)]
-
-
-def test_what_a_label_says_of_a_post_goes_to_the_reviews_topic(mined: Store) -> None:
-    """Not what nobody is sure of, nor what has no category, nor what is about minors."""
-    given = [
-        *((Label.SAFE, None), (Label.UNSAFE, "C3S1"), (Label.UNSAFE, None)),
-        *((Label.UNSURE, None), (Label.UNSAFE, "C11S1"), (Label.UNSAFE, "C11")),
-    ]
-    posts: list[str] = []
-    for at, (said, code) in enumerate(given):
-        with mined.writing() as session:
-            row = audit.next_post(session, "ada", NOW)
-            assert row is not None
-            posts.append(row.post_id)
-            audit.label(session, row.id, "ada", said, code, NOW + timedelta(seconds=at))
-    assert [(each.post, each.decision, each.code, each.reviewer) for each in records_of(mined)] == [
-        (posts[0], Decision.REJECT, None, "ada"),
-        (posts[1], Decision.MERGE, "C3S1", "ada"),
-    ]
-
-
-def test_an_undone_label_is_withdrawn_on_the_topic_too(mined: Store) -> None:
-    with mined.writing() as session:
-        row = audit.next_post(session, "ada", NOW)
-        assert row is not None
-        queue_id = row.id
-        audit.label(session, queue_id, "ada", Label.SAFE, None, NOW)
-        audit.relabel(session, queue_id, "ben", NOW + timedelta(seconds=1))
-        audit.label(session, queue_id, "ben", Label.UNSAFE, "C3S1", NOW + timedelta(seconds=2))
-        audit.relabel(session, queue_id, "ben", NOW + timedelta(seconds=3))
-        audit.label(session, queue_id, "ben", Label.UNSURE, None, NOW + timedelta(seconds=4))
-        audit.relabel(session, queue_id, "ben", NOW + timedelta(seconds=5))
-    said = records_of(mined)
-    assert [(each.decision, each.undoes) for each in said] == [
-        (Decision.REJECT, None),
-        (Decision.REJECT, said[0].review_id),
-        (Decision.MERGE, None),
-        (Decision.MERGE, said[2].review_id),
-    ]
-    assert not standing(said)
 
 
 def test_nothing_is_said_while_one_stratum_has_no_label(mined: Store) -> None:

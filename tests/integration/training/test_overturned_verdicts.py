@@ -8,15 +8,17 @@ from typing import Any
 
 import orjson
 
+from proguard_core.evaluation.rows import Problems
 from proguard_core.training.registry.records import Step
 from schemas.post import Post
 from schemas.review import Decision, Review
 from tests.support.risks import verdict
 from tests.support.rounds import Rounds
 from tests.support.streams import StreamUnderTest
-from tests.support.topics import produce
-from tests.unit.dataset.builders import words
+from tests.support.topics import produce, read_topic
+from tests.unit.dataset.builders import POLICY, words
 from tests.unit.training.registry.builders import registry_in
+from worker.retraining import labels
 from worker.retraining.judged_posts import EDITED, ELSEWHERE, EXPIRED, NO_VERDICT
 from worker.retraining.snapshot import Snapshot, Topics
 from worker.settings import load
@@ -72,6 +74,24 @@ def test_reviewed_posts_are_read_from_where_their_latest_verdicts_say(plain_stre
     assert all(each.verdict.post_id == each.post.post_id for each in found.judged)
     # The one without a verdict at all, the erased one, and the one whose verdict cannot be read.
     assert found.problems.counts == {NO_VERDICT: 3, ELSEWHERE: 1, EXPIRED: 1}
+
+
+def test_what_one_verdict_withheld_stays_withheld_and_an_erasure_in_another_partition_counts(
+    plain_stream: StreamUnderTest,
+) -> None:
+    """The verdicts topic may have had fewer partitions when the post was judged."""
+    escalated = {"outcome": "undetermined", "reason": "guard_failed", "action": "escalate"}
+    judge(plain_stream, "first", 0, **escalated)
+    written(plain_stream)
+    judged = read_topic(plain_stream.config, plain_stream.topics.verdicts)
+    [at] = [each.partition() for each in judged if each.key() == b"second"]
+    assert at is not None
+    produce(plain_stream.config, plain_stream.topics.verdicts, [(b"second", None)], (at + 1) % 4)
+    found = snapshot(plain_stream)
+    assert "second" not in {each.post.post_id for each in found.judged}
+    [first] = [each for each in found.judged if each.post.post_id == "first"]
+    assert first.verdict.action == "escalate"
+    assert "first" not in {item.row.id for item in labels.labelled(found, POLICY, Problems()).items}
 
 
 def test_a_post_that_was_written_again_since_its_review_is_left_out(plain_stream: StreamUnderTest) -> None:

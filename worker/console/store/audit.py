@@ -11,12 +11,10 @@ from sqlalchemy.orm import Session
 
 from proguard_core.novelty.significance import Bounds, share_of
 from proguard_core.policy.policy import MINORS, SEXUAL
-from schemas.review import Decision
-from worker.console.store import reviewing
 from worker.console.store.erasing import withhold
-from worker.console.store.models import AuditRow, QueueRow, ReviewRow, Stratum
+from worker.console.store.models import AuditRow, QueueRow, Stratum
 from worker.console.store.reading import RateFilter, rates
-from worker.console.store.reviewing import Decided, ReviewError
+from worker.console.store.reviewing import ReviewError
 
 _CLAIM = timedelta(minutes=10)
 
@@ -72,9 +70,7 @@ def waiting(session: Session) -> int:
 def label(session: Session, queue_id: int, who: str, said: Label, code: str | None, now: datetime) -> QueueRow:
     """Label a post. code: of the policy, where it is unsafe. ReviewError where it is gone or someone else was faster.
 
-    Safe, or unsafe with a code, is a record for the reviews topic too: `proguard retrain` learns from what overturns a
-    verdict. What concerns minors loses its content and picture references at once (law 11); the place of its record
-    stays, and no record is written.
+    What concerns minors loses its content and picture references at once (law 11); the place of its record stays.
     """
     row = session.scalar(select(QueueRow).where(QueueRow.id == queue_id).with_for_update())
     if row is None:
@@ -82,9 +78,6 @@ def label(session: Session, queue_id: int, who: str, said: Label, code: str | No
     if row.label is not None:
         raise ReviewError(f"this post was labelled by {row.labelled_by} meanwhile")
     row.label, row.code, row.labelled_by, row.labelled_at = said.value, code, who, now
-    decided = _decided(said, code, who)
-    if decided is not None:
-        reviewing.write(session, None, row.post_id, decided, now)
     if code in (MINORS, SEXUAL):
         withhold_from = row.post_id
         row.text = row.response = row.author_id = None
@@ -102,27 +95,8 @@ def relabel(session: Session, queue_id: int, who: str, now: datetime) -> None:
     if row is None or row.label is None or (row.text is None and row.response is None and not row.images):
         raise ReviewError("there is no label to undo, or the post's content is gone")
     detail = {"label": row.label, "by": row.labelled_by}
-    if (review_id := _record_of(session, row)) is not None:
-        reviewing.undo(session, review_id, who, now)
     row.label = row.code = row.labelled_by = row.labelled_at = None
     session.add(AuditRow(at=now, who=who, what="undo_label", subject=row.verdict_id, detail=detail))
-
-
-def _decided(said: Label, code: str | None, who: str) -> Decided | None:
-    """What a label says as a decision on the post; None where nothing can be learned from it, or nothing may be."""
-    if said is Label.SAFE:
-        return Decided(Decision.REJECT, who)
-    if said is Label.UNSAFE and code is not None and code not in (MINORS, SEXUAL):
-        return Decided(Decision.MERGE, who, code=code)
-    return None
-
-
-def _record_of(session: Session, row: QueueRow) -> str | None:
-    """The record that its label wrote; none where another one withdrew it already."""
-    undone = select(ReviewRow.undoes).where(ReviewRow.undoes.is_not(None))
-    asked = select(ReviewRow.review_id).where(ReviewRow.post_id == row.post_id, ReviewRow.undoes.is_(None))
-    asked = asked.where(ReviewRow.reviewer == row.labelled_by, ReviewRow.reviewed_at == row.labelled_at)
-    return session.scalar(asked.where(ReviewRow.review_id.not_in(undone)).limit(1))
 
 
 def prevalence(session: Session, since: datetime, until: datetime) -> Prevalence:

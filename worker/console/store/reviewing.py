@@ -99,7 +99,7 @@ def decide(
         raise ConflictError(f"cluster {cluster_id} was changed by someone else meanwhile", row)
     _check_minors(row, decided)
     before = {"state": row.state.value, "name": row.name, "code": row.code, "named_by": row.named_by}
-    review = write(session, cluster_id, None, decided, now)
+    review = _write(session, cluster_id, None, decided, now)
     review.posts = _members(session, cluster_id)
     agreed = _agreeing(session, review) if two_persons else [decided.reviewer, ""]
     counts = len(set(agreed)) > 1 or decided.decision is Decision.RENAME
@@ -117,7 +117,7 @@ def decide(
 
 def decide_post(session: Session, post_id: str, decided: Decided, now: datetime) -> Reviewed:
     """Decide on one post alone: it outdoes what is decided on its cluster."""
-    review = write(session, None, post_id, decided, now)
+    review = _write(session, None, post_id, decided, now)
     if decided.code in _WITHHELD:
         withhold(session, [post_id], now)
     _log(session, now, decided.reviewer, f"review_{decided.decision.value}", post_id, {"review": review.review_id})
@@ -232,8 +232,7 @@ def _open(session: Session, cluster_id: str) -> ClusterRow:
     return row
 
 
-def write(session: Session, cluster_id: str | None, post_id: str | None, decided: Decided, now: datetime) -> ReviewRow:
-    """A record for the topic, of a cluster or of a post, that changes nothing here. ReviewError where it is none."""
+def _write(session: Session, cluster_id: str | None, post_id: str | None, decided: Decided, now: datetime) -> ReviewRow:
     row = ReviewRow(
         review_id=_new_id(),
         cluster_id=cluster_id,
