@@ -17,6 +17,7 @@ from PIL import Image
 from proguard_core.guards.embedded.nudity import NudityDetector
 from proguard_core.guards.embedded.ocr import PictureReader, Reading
 from proguard_core.guards.embedded.reader import Readers
+from proguard_core.guards.embedded.spacing import Spacing
 from proguard_core.guards.embedded.text_model import FOLDER
 from proguard_core.guards.protocol import GuardRequest, Picture
 from proguard_core.policy.loader import load_policy
@@ -142,7 +143,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=40, help="photographs")
     asked = parser.parse_args()
     readers, reader = Readers(FOLDER, 1, load_policy()), Remembering(1)
-    readers._pictures = (reader, NudityDetector(1))
+    readers._pictures = (reader, NudityDetector(1), Spacing(readers._vocabulary))
     sentences = judged_rightly(readers, asked.sentences)
     counts = Counter(right for right, _ in sentences)
     print(f"{counts['unsafe']} unsafe and {counts['safe']} harmless sentences, each judged rightly as text\n")

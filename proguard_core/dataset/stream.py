@@ -148,13 +148,16 @@ class _Seen:
 
     @classmethod
     def of_hit(cls, hit: RetrainingHit) -> "_Seen":
-        nearest = hit.nearest.code if hit.nearest is not None else None
-        near = concerns_minors(CategoryKind.NOVEL, None, nearest)
-        return cls(hit.post, hit.observed_at, near, hit.post_truncated)
+        return cls(hit.post, hit.observed_at, is_near_to_minors(hit), hit.post_truncated)
 
     @classmethod
     def of_judged(cls, judged: JudgedPost) -> "_Seen":
         return cls(judged.post, judged.verdict.judged_at, is_withheld(judged.verdict))
+
+
+def is_near_to_minors(hit: RetrainingHit) -> bool:
+    """As the worker found it, whose encoder may have been another one (law 11)."""
+    return concerns_minors(CategoryKind.NOVEL, None, hit.nearest.code if hit.nearest is not None else None)
 
 
 def is_withheld(verdict: Verdict) -> bool:

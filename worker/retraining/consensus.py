@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from proguard_core.dataset.names import near_to_minors
 from proguard_core.dataset.reviews import NAMING, standing
+from proguard_core.dataset.stream import is_near_to_minors
 from proguard_core.novelty.novelty import Novelty
-from proguard_core.policy.policy import Policy, concerns_minors
+from proguard_core.policy.policy import Policy
 from proguard_core.policy.taxonomy import name_key
-from schemas.common import CategoryKind
 from schemas.retraining_hit import RetrainingHit
 from schemas.review import Review
 from worker.errors import ConfigurationError
@@ -90,12 +90,7 @@ def _fit(hits: Sequence[RetrainingHit], policy: Policy, novelty: Novelty) -> lis
         if (hit.post.text or "").strip() and hit.post.author_id and not hit.post.response and not hit.post_truncated
     ]
     near = near_to_minors({hit.name for hit in whole}, policy, novelty)
-    return [hit for hit in whole if hit.name not in near and not _is_near(hit)]
-
-
-def _is_near(hit: RetrainingHit) -> bool:
-    """As the worker found it, whose encoder may have been another one."""
-    return concerns_minors(CategoryKind.NOVEL, None, hit.nearest.code if hit.nearest is not None else None)
+    return [hit for hit in whole if hit.name not in near and not is_near_to_minors(hit)]
 
 
 def _vectors(hits: Sequence[RetrainingHit]) -> "Floats":

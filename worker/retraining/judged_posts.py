@@ -95,13 +95,15 @@ def _verdicts(messages: Iterable[Message], wanted: Collection[str]) -> dict[str,
         if value is None:
             erasures.note(post_id.encode(), *place)
             continue
+        earlier = found.get(post_id)
+        if earlier is not None and is_withheld(earlier[2]):
+            continue
         try:
             verdict = Verdict.model_validate_json(value)
         except ValidationError:
             found.pop(post_id, None)
             continue
-        earlier = found.get(post_id)
-        if verdict.post_id == post_id and not (earlier is not None and is_withheld(earlier[2])):
+        if verdict.post_id == post_id:
             found[post_id] = (*place, verdict)
     return {post_id: verdict for post_id, (*place, verdict) in found.items() if not erasures.covers(post_id, *place)}
 

@@ -36,14 +36,13 @@ class Readers:
         tokenizer = read_tokenizer(folder)
         self._vocabulary: dict[str, int] = tokenizer.get_vocab()
         self._unknown = self._vocabulary["[UNK]"]
-        self._spacing = Spacing(self._vocabulary)
         self._windows = cutting.Windows(tokenizer, self._calibration.tokens)
         self._model = TextModel(folder, threads)
         self._familiar = Familiar.read(folder, self._model.width)
         self._base = base_hashes(folder)
         self._policy = policy
         self._threads = threads
-        self._pictures: tuple[PictureReader, NudityDetector] | None = None
+        self._pictures: tuple[PictureReader, NudityDetector, Spacing] | None = None
         self._loading = threading.Lock()
         self.own = self._scoring(none_yet(self._calibration, self._model.width))
 
@@ -143,11 +142,11 @@ class Readers:
         return [Reason.UNSUPPORTED_LANGUAGE] if is_foreign(words, len(pieces)) else []
 
     def _picture(self, picture: Picture, findings: list[Finding], doubts: list[Reason], scoring: Scoring) -> None:
-        reader, detector = self._picture_networks()
+        reader, detector, spacing = self._for_pictures()
         nudity = detector.score(picture.image)
         findings.append(self._finding(Part.PICTURE, nudity, self._nudity_only(), scoring))
         reading = reader.read(picture.image)
-        text = self._spacing.spaced(cutting.normalise(reading.text))
+        text = spacing.spaced(cutting.normalise(reading.text))
         if text.strip():
             findings.extend(self._request(text, Part.PICTURE_TEXT, scoring))
             doubts.extend(self._doubts(text, None, read=True))
@@ -157,10 +156,12 @@ class Readers:
     def _nudity_only(self) -> dict[str, float]:
         return {code: float(code == NUDITY_CODE) for code in self._calibration.codes if code != OTHER}
 
-    def _picture_networks(self) -> tuple[PictureReader, NudityDetector]:
+    def _for_pictures(self) -> tuple[PictureReader, NudityDetector, Spacing]:
+        """Made at the first picture."""
         with self._loading:
             if self._pictures is None:
-                self._pictures = (PictureReader(self._threads), NudityDetector(self._threads))
+                reader, detector = PictureReader(self._threads), NudityDetector(self._threads)
+                self._pictures = (reader, detector, Spacing(self._vocabulary))
             return self._pictures
 
 
