@@ -61,7 +61,8 @@ def test_from_the_overview_to_a_confirmed_category_and_back_by_keyboard_alone(
     expect(page.get_by_role("heading", name="Decide")).to_be_visible()
     press("c")
     page.keyboard.type("Fake payment stickers")
-    press("Enter")
+    with page.expect_navigation(wait_until="load"):
+        press("Enter")
     expect(page.get_by_text("Your decision is recorded")).to_be_visible()
     expect(page.locator(".state.confirmed")).to_be_visible()
     (record,) = [as_record(row) for row in _latest(store) if row.reviewer == "local"]

@@ -148,17 +148,23 @@ async def _(engine: Engine, guard: Guard) -> None:
 
 @case("the loop is not blocked while it judges")
 async def _(engine: Engine, guard: Guard) -> None:
-    judging = asyncio.create_task(guard.judge([GuardRequest(f"{engine.unsafe} {number}") for number in range(8)]))
-    worked = waited = 0.0
-    with machine_stalls() as stalls:
-        while not judging.done():
-            began, cpu = time.monotonic(), time.thread_time()
-            await asyncio.sleep(0)
-            worked, waited = max(worked, time.thread_time() - cpu), max(waited, time.monotonic() - began)
-    await judging
-    # A model that is served beside this process may hold both processors: then other threads stand still too.
-    assert worked < 1.0, "the loop's own thread computed"
-    assert waited < 1.0 + 2 * stalls[0], "the loop's thread waited for something"
+    # A machine that stands still does so now and then, a guard that blocks the loop does so each time.
+    stood_still: list[float] = []
+    for _ in range(3):
+        judging = asyncio.create_task(guard.judge([GuardRequest(f"{engine.unsafe} {number}") for number in range(8)]))
+        worked = waited = 0.0
+        with machine_stalls() as stalls:
+            while not judging.done():
+                began, cpu = time.monotonic(), time.thread_time()
+                await asyncio.sleep(0)
+                worked, waited = max(worked, time.thread_time() - cpu), max(waited, time.monotonic() - began)
+        await judging
+        assert worked < 1.0, "the loop's own thread computed"
+        # A model that is served beside this process may hold both processors: then other threads stand still too.
+        stood_still.append(waited - 2 * stalls[0])
+        if stood_still[-1] < 1.0:
+            return
+    raise AssertionError(f"the loop's thread waited for something each time: {stood_still} s")
 
 
 @contextmanager
