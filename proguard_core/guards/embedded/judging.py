@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
 from proguard_core.guards.embedded.placing import Place
 from proguard_core.guards.embedded.text_model import SCORE_DIGITS
 from proguard_core.guards.protocol import Category, Judgement
@@ -22,15 +25,17 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One judged window or picture: part, score in [0, 1], its place, and its text, for the name of a novel risk.
+    """One judged window or picture: part, score in [0, 1], its place; text and features, for the name of a novel risk.
 
-    novelty: how unlike what was taught a text is, in [0, 1] (familiar.py); None for a picture.
+    features: what the heads stand on, (width,); None for a picture. novelty: how unlike what was taught a text is, in
+    [0, 1] (familiar.py); None for a picture.
     """
 
     part: Part
     score: float
     place: Place
     excerpt: Callable[[], str] = str
+    features: NDArray[np.float32] | None = None
     novelty: float | None = None
 
     @property
@@ -44,8 +49,8 @@ class Finding:
         return self.score - self.place.threshold
 
 
-NovelName = Callable[[str, Place], str]
-"""From a text and where it was placed to the name of a novel risk."""
+NovelName = Callable[[Finding], str]
+"""The name of a novel risk that was found."""
 
 _UNDETERMINED = {
     Reason.NOT_JUDGEABLE: "This guard reads words and recognises nudity; what else was posted it cannot judge.",
@@ -109,7 +114,7 @@ def _category(worst: Finding, name: NovelName, policy: Policy) -> Category:
         return Category(CategoryKind.KNOWN, place.code, listed.name if listed else None)
     # A learned name is one that people confirmed; near to minors no name says what the post is about.
     learned = place.name if place.nearest not in {MINORS, SEXUAL} else None
-    made = learned or name(worst.excerpt(), place)
+    made = learned or name(worst)
     similarity = round(place.probability, 4) if place.nearest else None
     return Category(CategoryKind.NOVEL, None, made, place.nearest, similarity)
 

@@ -1,9 +1,9 @@
 """A short name for a risk that the policy does not list: what the post is about and, where it is known, the harm.
 
-What the post is about is the phrase of its own that the guard's network finds nearest to the whole of it. The name
-leaves the guard for topics and pages, so it takes no digits, no handles, no links and no names of people: only words
-that the encoder's vocabulary holds whole, that are no given names and, unless they begin a sentence, are written in
-small letters.
+What the post is about is the phrase of its own whose words the guard's network finds nearest to the whole of it. The
+name leaves the guard for topics and pages, so it takes no digits, no handles, no links and no names of people: only
+words that the encoder's vocabulary holds whole, that are no given names and, unless they begin a sentence, are written
+in small letters.
 """
 
 import re
@@ -18,7 +18,7 @@ from proguard_core.policy.policy import MINORS, SEXUAL, Policy
 
 FEWEST, MOST = 3, 5
 PHRASE_WORDS = 3
-# Phrases that are read; each costs some tenths of a millisecond, and later ones of a post changed no figure.
+# Phrases whose words are read; a word costs half a millisecond, and later ones of a post changed no figure.
 CANDIDATES = 16
 MINORS_NAME = "Possible sexual risk to minors"
 UNNAMED = "Unlisted"
@@ -38,7 +38,7 @@ KINDS = {
     "C11": "sexual exposure",
 }
 _PLAIN_KIND = "risk"
-# A phrase counts for more the less harmless the guard finds it by itself, and the more telling words it has.
+# A phrase counts for more the less harmless the guard finds its words, and the more telling ones it has.
 _ALARM, _WORD_MORE = 0.2, 0.03
 # Not within a word, where it is a link.
 _SENTENCE = re.compile(r"[.!?]+(?=\s|$)|\n+")
@@ -54,29 +54,36 @@ _STEM = 6
 
 @dataclass(frozen=True, slots=True)
 class Sense:
-    """What the network makes of a text read by itself: features of length 1, and its score as a request."""
+    """What the network makes of a word read by itself: features of length 1, and its score as a request."""
 
     features: NDArray[np.float64]
     score: float
 
 
 Read = Callable[[Sequence[str]], list[Sense]]
-"""One sense a text; all texts of one call belong to one post."""
+"""One sense a word; all words of one call belong to one post."""
 
 
 def novel_name(
-    text: str, nearest: str | None, kin: str | None, vocabulary: dict[str, int], policy: Policy, read: Read
+    text: str,
+    about: NDArray[np.float64],
+    nearest: str | None,
+    kin: str | None,
+    vocabulary: dict[str, int],
+    policy: Policy,
+    read: Read,
 ) -> str:
     """A name of FEWEST to MOST words of letters that is no listed name or synonym.
 
-    nearest: the listed code that is closest. kin: the main category that the network takes the post for, listed or not,
-    which lends the name its kind of harm; None where it is not sure. Near to minors the name takes no word of the post.
+    about: the features of the post where the risk was found, of length 1. nearest: the listed code that is closest.
+    kin: the main category that the network takes the post for, listed or not, which lends the name its kind of harm;
+    None where it is not sure. Near to minors the name takes no word of the post.
     """
     if nearest in {MINORS, SEXUAL}:
         return MINORS_NAME
     kind = KINDS[kin].split() if kin in KINDS else []
     candidates = phrases(text, vocabulary)
-    worth = _worth(text, candidates, read)
+    worth = _worth(about, candidates, read)
     subject = _subject(candidates, worth, FEWEST - len(kind))
     if _says(subject, kind):
         subject, kind = _subject(candidates, worth, FEWEST), []
@@ -97,17 +104,18 @@ def phrases(text: str, vocabulary: dict[str, int]) -> list[str]:
     return list(found)[:CANDIDATES]
 
 
-def _worth(text: str, candidates: Sequence[str], read: Read) -> dict[str, float]:
-    """How well each phrase stands for the text."""
-    if not candidates:
-        return {}
-    whole, *parts = read([text, *candidates])
-    return {
-        phrase: float(part.features @ whole.features)
-        + _ALARM * part.score
-        + _WORD_MORE * sum(map(_is_telling, phrase.split()))
-        for phrase, part in zip(candidates, parts, strict=True)
-    }
+def _worth(about: NDArray[np.float64], candidates: Sequence[str], read: Read) -> dict[str, float]:
+    """How well each phrase stands for the post, by the sum of its telling words: each word is read once."""
+    words = list(dict.fromkeys(word for phrase in candidates for word in _telling(phrase)))
+    senses = dict(zip(words, read(words), strict=True)) if words else {}
+    worth = {}
+    for phrase in candidates:
+        parts = [senses[word] for word in _telling(phrase)]
+        summed = np.sum([part.features for part in parts], axis=0)
+        near = float(summed @ about) / (float(np.linalg.norm(summed)) or 1.0)
+        alarm = sum(part.score for part in parts) / len(parts)
+        worth[phrase] = near + _ALARM * alarm + _WORD_MORE * len(parts)
+    return worth
 
 
 def _subject(candidates: Sequence[str], worth: dict[str, float], fewest: int) -> list[str]:
@@ -139,6 +147,10 @@ def _filled(subject: list[str], kind: list[str]) -> list[str]:
 def _another(name: str) -> str:
     """The name of a listed category, told apart from it, and still of MOST words at most."""
     return " ".join([UNNAMED, *name.lower().split()[1 - MOST :]])
+
+
+def _telling(phrase: str) -> list[str]:
+    return [word for word in phrase.split() if _is_telling(word)]
 
 
 def _is_telling(word: str) -> bool:

@@ -2,11 +2,11 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from proguard_core.guards.embedded import windows as cutting
@@ -17,7 +17,7 @@ from proguard_core.guards.embedded.language import has_signs, is_coded, is_forei
 from proguard_core.guards.embedded.naming import Sense, novel_name
 from proguard_core.guards.embedded.nudity import NudityDetector
 from proguard_core.guards.embedded.ocr import PictureReader
-from proguard_core.guards.embedded.placing import Place, place
+from proguard_core.guards.embedded.placing import place
 from proguard_core.guards.embedded.scoring import Scoring
 from proguard_core.guards.embedded.spacing import Spacing
 from proguard_core.guards.embedded.text_model import CALIBRATION, OTHER, TOKENIZER, Calibration, Reading, TextModel
@@ -91,8 +91,9 @@ class Readers:
             reading = self._model.read(window)
             scores = scoring.score(reading)
             score = scores.response if part is Part.RESPONSE else scores.request
-            found = self._finding(part, score, scores.categories, scoring, turn, window)
-            made.append(replace(found, novelty=self._familiar.novelty(reading.features)))
+            placed = place(scores.categories, self._policy, scoring.threshold)
+            shown, novelty = partial(self._windows.excerpt, turn, window), self._familiar.novelty(reading.features)
+            made.append(Finding(part, score, placed, shown, reading.features, novelty))
         return made
 
     def readings(self, request: str, response: str | None = None) -> list[Reading]:
@@ -100,32 +101,15 @@ class Readers:
         cut = self._windows.of_request(request) if response is None else self._windows.of_response(request, response)
         return [self._model.read(window) for window in cut]
 
-    def _finding(
-        self,
-        part: Part,
-        score: float,
-        categories: dict[str, float],
-        scoring: Scoring,
-        text: str = "",
-        window: cutting.Window | None = None,
-    ) -> Finding:
-        placed = place(categories, self._policy, scoring.threshold)
-        excerpt = str if window is None else partial(self._windows.excerpt, text, window)
-        return Finding(part, score, placed, excerpt)
-
-    def _novel_name(self, text: str, placed: Place, scoring: Scoring) -> str:
+    def _novel_name(self, found: Finding, scoring: Scoring) -> str:
         read = partial(self._senses, scoring=scoring)
-        return novel_name(text, placed.nearest, placed.kin, self._vocabulary, self._policy, read)
+        about = np.zeros(self.width) if found.features is None else _of_length_one(found.features)
+        placed = found.place
+        return novel_name(found.excerpt(), about, placed.nearest, placed.kin, self._vocabulary, self._policy, read)
 
-    def _senses(self, texts: Sequence[str], scoring: Scoring) -> list[Sense]:
-        """Of texts of one post, the first of them long, the others a few words each."""
-        whole, *parts = [self._windows.of_request(text)[0] for text in texts]
-        readings = [self._model.read(whole), *self._model.read_together(parts)]
-        made = []
-        for reading in readings:
-            features = reading.features.astype(np.float64)
-            made.append(Sense(features / np.linalg.norm(features), scoring.score(reading).request))
-        return made
+    def _senses(self, words: Sequence[str], scoring: Scoring) -> list[Sense]:
+        readings = self._model.read_together([self._windows.of_request(word)[0] for word in words])
+        return [Sense(_of_length_one(each.features), scoring.score(each).request) for each in readings]
 
     def _doubts(self, text: str, hint: str | None, *, read: bool = False) -> list[Reason]:
         """read: the text was read from a picture."""
@@ -144,7 +128,8 @@ class Readers:
     def _picture(self, picture: Picture, findings: list[Finding], doubts: list[Reason], scoring: Scoring) -> None:
         reader, detector, spacing = self._for_pictures()
         nudity = detector.score(picture.image)
-        findings.append(self._finding(Part.PICTURE, nudity, self._nudity_only(), scoring))
+        placed = place(self._nudity_only(), self._policy, scoring.threshold)
+        findings.append(Finding(Part.PICTURE, nudity, placed))
         reading = reader.read(picture.image)
         text = spacing.spaced(cutting.normalise(reading.text))
         if text.strip():
@@ -163,6 +148,11 @@ class Readers:
                 reader, detector = PictureReader(self._threads), NudityDetector(self._threads)
                 self._pictures = (reader, detector, Spacing(self._vocabulary))
             return self._pictures
+
+
+def _of_length_one(features: NDArray[np.float32]) -> NDArray[np.float64]:
+    exact = features.astype(np.float64)
+    return np.asarray(exact / np.linalg.norm(exact))
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:

@@ -12,9 +12,9 @@ def finding(score: float, code: str | None = "C3S1", part: Part = Part.TEXT, thr
     return Finding(part, score, Place(code, code or "C4S1", 0.4, threshold), lambda: "a lottery of secrets")
 
 
-def named(text: str, place: Place) -> str:
+def named(found: Finding) -> str:
     """A name that shows what was asked."""
-    return f"{text} {place.nearest}"
+    return f"{found.excerpt()} {found.place.nearest}"
 
 
 def test_all_below_their_thresholds_is_safe() -> None:
