@@ -35,7 +35,7 @@ class Readers:
         self._calibration = Calibration.read(folder / CALIBRATION)
         tokenizer = read_tokenizer(folder)
         self._vocabulary: dict[str, int] = tokenizer.get_vocab()
-        self._unknown = self._vocabulary["[UNK]"]
+        self._first, self._unknown = self._vocabulary["[CLS]"], self._vocabulary["[UNK]"]
         self._windows = cutting.Windows(tokenizer, self._calibration.tokens)
         self._model = TextModel(folder, threads)
         self._familiar = Familiar.read(folder, self._model.width)
@@ -108,7 +108,7 @@ class Readers:
         return novel_name(found.excerpt(), about, placed.nearest, placed.kin, self._vocabulary, self._policy, read)
 
     def _senses(self, words: Sequence[str], scoring: Scoring) -> list[Sense]:
-        readings = self._model.read_together([self._windows.of_request(word)[0] for word in words])
+        readings = self._model.read_words(self._first, [self._vocabulary[word] for word in words])
         return [Sense(_of_length_one(each.features), scoring.score(each).request) for each in readings]
 
     def _doubts(self, text: str, hint: str | None, *, read: bool = False) -> list[Reason]:
