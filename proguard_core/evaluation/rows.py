@@ -84,19 +84,20 @@ class Problems:
         if len(named) < MAX_EXAMPLES:
             named.append(where)
 
-    def count(self, kind: str) -> None:
-        """One more row of a kind, of which none is named."""
-        self.counts[kind] += 1
+    def count(self, kind: str, rows: int = 1) -> None:
+        """So many rows of a kind, of which none is named."""
+        self.counts[kind] += rows
         self.examples.setdefault(kind, [])
 
     def in_words(self) -> str:
         """One line: each kind, how many rows, and the first of them."""
-        said = [f"{kind}: {count} ({self._named(kind)})" for kind, count in self.counts.most_common()]
+        said = [f"{kind}: {count}{self._named(kind)}" for kind, count in self.counts.most_common()]
         return "; ".join(said) or "it is empty"
 
     def _named(self, kind: str) -> str:
         first = self.examples[kind][:NAMED]
-        return ", ".join(first) + (", ..." if self.counts[kind] > len(first) else "")
+        more = ", ..." if self.counts[kind] > len(first) else ""
+        return f" ({', '.join(first)}{more})" if first else ""
 
     def as_json(self) -> list[dict[str, object]]:
         """Kinds by how often they occur."""
@@ -215,9 +216,8 @@ def examine(rows: Iterable[Row], problems: Problems) -> list[Row]:
     """
     mended = [_mended(row, problems) for row in rows]
     seen: dict[tuple[object, ...], set[tuple[str, Outcome]]] = {}
-    contents: Counter[tuple[object, ...]] = Counter()
+    contents: set[tuple[object, ...]] = set()
     for row in mended:
-        contents[_content(row)] += 1
         labels = (("request", row.request_label), ("response", row.response_label))
         seen.setdefault(_content(row), set()).update((turn, said) for turn, said in labels if said is not None)
     kept = []
@@ -229,9 +229,9 @@ def examine(rows: Iterable[Row], problems: Problems) -> list[Row]:
             problems.add("the same content has both labels (left out)", row.id)
         else:
             kept.append(row)
-    for count in contents.values():
-        for _ in range(count - 1):
-            problems.count("repeats another row (kept)")
+            if _content(row) in contents:
+                problems.add("repeats another row (kept)", row.id)
+            contents.add(_content(row))
     return _with_own_ids(kept, problems)
 
 

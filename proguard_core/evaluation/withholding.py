@@ -41,7 +41,8 @@ def splits(
     most: float = MAX_SHARE,
     untrained: frozenset[str] = frozenset(),
 ) -> list[Split]:
-    """Up to `wanted` different splits of a set, each withholding at most that share of its unsafe rows.
+    """Up to `wanted` different splits of a set, each withholding at most that share of its unsafe rows, those included
+    that the set itself names as outside of the taxonomy.
 
     Deterministic for a set's name. No category is in two splits unless a split would be empty without it. The sexual
     category is never withheld: every policy lists minors. Fewer splits where the set does not allow as many.
@@ -50,6 +51,8 @@ def splits(
     """
     unsafe = [row for row in rows if row.unsafe and row.categories]
     sizes = Counter(next(iter(mains)) for row in unsafe if len(mains := {main(code) for code in row.categories}) == 1)
+    own = sum(bool(row.unsafe and row.ood_name and not row.categories) for row in rows)
+    room = most * (len(unsafe) + own) - own
     candidates = sorted(code for code in sizes if code != SEXUAL and code in policy.categories)
     withheld = untrained & set(candidates)
     found = [Split(UNTRAINED, withheld)] if withheld and len(withheld) < len(sizes) else []
@@ -66,7 +69,7 @@ def splits(
                 continue
             together = sum(sizes[each] for each in (*chosen, code))
             # At least one category stays in, or there is nothing to tell a novel risk from.
-            if together <= most * len(unsafe) and len(chosen) + 1 < len(sizes):
+            if together <= room and len(chosen) + 1 < len(sizes):
                 chosen.append(code)
         split = Split(f"split {len(found) + 1}", frozenset(chosen))
         if chosen and all(split.withheld != other.withheld for other in found):

@@ -139,7 +139,7 @@ def _sampled(benchmark: Benchmark, most: int) -> Benchmark:
     if len(benchmark.rows) <= most:
         return benchmark
     chosen = sorted(random.Random(benchmark.name).sample(range(len(benchmark.rows)), most))
-    benchmark.problems.add(f"left out, since only {most} rows were wanted", f"{len(benchmark.rows) - most} rows")
+    benchmark.problems.count(f"left out, since only {most} rows were wanted", len(benchmark.rows) - most)
     return replace(benchmark, rows=[benchmark.rows[at] for at in chosen])
 
 
@@ -166,7 +166,11 @@ def _judge(
         def done(number: int) -> None:
             progress.advance(task, number)
 
-        return asyncio.run(_ask_all(label, settings, policy, work, request, done))
+        try:
+            return asyncio.run(_ask_all(label, settings, policy, work, request, done))
+        except KeyboardInterrupt:
+            print(f"broken off. {_kept_in(_cache(request))}", file=sys.stderr)
+            raise
 
 
 def _work(policy: Policy, benchmarks: Sequence[Benchmark], request: Request) -> dict[frozenset[str], list[Asked]]:
@@ -188,20 +192,27 @@ async def _ask_all(
     done: Callable[[int], None],
 ) -> GuardRun:
     guard_run = GuardRun(label, "", "")
-    cache = request.cache or request.out / "judgements"
+    cache = _cache(request)
     for withheld, asked in work.items():
         try:
             said = await ask_guard(settings, without(policy, withheld), asked, cache, done)
         except GuardStopped as error:
-            raise WorkerError(
-                f"the guard {label} stopped: {error}. What it answered is kept in {cache}; the same command goes on "
-                "from there"
-            ) from None
+            raise WorkerError(f"the guard {label} stopped: {error}. {_kept_in(cache)}") from None
         if not withheld:
             guard_run.name, guard_run.revision, guard_run.warnings = said.name, said.revision, said.warnings
         for each, answers in zip(asked, said.answers, strict=True):
             _note(guard_run, each, answers)
+    for found in guard_run.splits.values():
+        found.sort(key=lambda split: split[0].name)
     return guard_run
+
+
+def _cache(request: Request) -> Path:
+    return request.cache or request.out / "judgements"
+
+
+def _kept_in(cache: Path) -> str:
+    return f"What was answered is kept in {cache}; the same command goes on from there"
 
 
 def _note(guard_run: GuardRun, asked: Asked, answers: dict[str, Answer]) -> None:

@@ -26,8 +26,8 @@ def print_report(found: Mapping[str, Any], console: Console | None = None) -> No
     tables = found["tables"]
     for benchmark in found["benchmarks"]:
         for problem in benchmark["problems"]:
-            named = ", ".join(problem["for_example"][:3])
-            shown = escape(f"{benchmark['name']}: {problem['problem']}: {problem['rows']} ({named})")
+            named = f" ({', '.join(problem['for_example'][:3])})" if problem["for_example"] else ""
+            shown = escape(f"{benchmark['name']}: {problem['problem']}: {problem['rows']}{named}")
             console.print(shown, highlight=False)
     for guard in found["guards"]:
         for warning in guard["warnings"]:

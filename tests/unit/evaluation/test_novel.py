@@ -48,6 +48,15 @@ def test_splits_withhold_at_most_a_quarter_and_never_minors() -> None:
         assert "C11" not in split.withheld
 
 
+def test_rows_that_the_set_itself_has_outside_of_the_taxonomy_count_among_the_quarter() -> None:
+    own = [Row(f"own-{at}", f"new {at}", request_label=UNSAFE, ood_name="odd risk") for at in range(16)]
+    found = splits("mine", [*ROWS, *own], POLICY, 3)
+    assert found
+    for split in found:
+        assert sum(bool(split.out_of_taxonomy(row)) for row in [*ROWS, *own] if row.unsafe) <= 29
+    assert splits("mine", [*ROWS, *own * 3], POLICY, 3) == [], "they are more than a quarter by themselves"
+
+
 def test_what_no_training_saw_is_the_first_split_whatever_its_share() -> None:
     found = splits("mine", ROWS, POLICY, 2, untrained=frozenset({"C8", "C2", "C11", "C9"}))
     assert found[0] == Split("never trained", frozenset({"C8", "C2"}))

@@ -96,8 +96,9 @@ def test_rows_that_cannot_be_scored_are_left_out_and_named() -> None:
         "a response label without a response (label ignored)": 1,
         "safe, yet with a category (category ignored)": 1,
         "an id that was used before (numbered)": 1,
-        "repeats another row (kept)": 2,
+        "repeats another row (kept)": 1,
     }
+    assert problems.examples["repeats another row (kept)"] == ["g"], "what is left out repeats nothing"
 
 
 def test_one_content_may_have_a_label_for_each_turn() -> None:
