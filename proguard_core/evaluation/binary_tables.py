@@ -76,9 +76,17 @@ def entry(name: str, guard: str, turn: Turn, rows: Sequence[Row], answers: Mappi
         "confusion": {key: int(counts[at]) for at, key in enumerate(("tp", "fp", "tn", "fn"))},
     }
     for figure_name, figure in figures.FIGURES.items():
-        line[figure_name] = intervals.of_counts(figure, counts, seed).as_json()
+        drawn = intervals.of_counts(figure, counts, seed).as_json()
+        line[figure_name] = drawn if _is_defined(figure_name, data.truth) else None
     line["weighted_f1_of_answered"] = round(float(figures.weighted_f1(answered)), 5) if answered.sum() else None
     return line | _with_scores(data, seed) | _by_stage(rows, answers, turn)
+
+
+def _is_defined(figure: str, truth: figures.Booleans) -> bool:
+    """Whether the rows of a class that a figure is about are there at all: without them it is no 0."""
+    if figure == "weighted_f1":
+        return True
+    return not truth.all() if figure == "false_positive_rate" else bool(truth.any())
 
 
 def _by_stage(rows: Sequence[Row], answers: Mapping[str, Answer], turn: Turn) -> dict[str, object]:

@@ -10,20 +10,30 @@ from proguard_core.evaluation.answers import Answer, as_json, from_json
 from proguard_core.evaluation.rows import Row
 from proguard_core.evaluation.withholding import main
 from proguard_core.policy.policy import SEXUAL
+from proguard_core.questions import SeenImage
 from schemas.common import Reason
 
 _NAME_CHARACTERS = 150
 _RETRIED = frozenset({Reason.GUARD_FAILED, Reason.GUARD_TIMEOUT, Reason.GUARD_CRASHED})
 
 
-def content_key(row: Row, digests: Sequence[str]) -> str:
-    """SHA-256 of what the guard is shown: request, response, and the digests of the pictures."""
+def content_key(row: Row, shown: Sequence[str]) -> str:
+    """SHA-256 of what the guard is shown: request, response, and what was made of the pictures (`seen`)."""
     hashed = hashlib.sha256()
-    for part in (row.request, row.response, *digests):
+    for part in (row.request, row.response, *shown):
         data = b"" if part is None else part.encode("utf-8", "surrogatepass")
         # With its length, so that no two rows make the same sequence of bytes.
         hashed.update(f"{-1 if part is None else len(data)}:".encode() + data)
     return hashed.hexdigest()
+
+
+def seen(images: Sequence[SeenImage], max_text_bytes: int) -> list[str]:
+    """What is shown beside the words: of each picture its digests, or why it was not looked at, and the cap on text."""
+    made = [f"{max_text_bytes} bytes"]
+    for image in images:
+        made.append(f"{image.reason or 'whole'} {image.frames}")
+        made += [picture.digest for picture in image.pictures]
+    return made
 
 
 def near_minors(row: Row, answer: Answer | None) -> bool:

@@ -11,12 +11,14 @@ import numpy as np
 from proguard_core.evaluation import category_tables, figures, intervals
 from proguard_core.evaluation.answers import Answer
 from proguard_core.evaluation.binary_tables import TURNS
+from proguard_core.evaluation.cache import content_key, near_minors
 from proguard_core.evaluation.figures import Booleans
 from proguard_core.evaluation.rows import Row
 from schemas.common import Outcome
 
 ANSWERS_FILE = "answers.jsonl"
 SIGNIFICANT = 0.05
+_HASH_DIGITS = 16
 
 
 class NothingToCompare(ValueError):
@@ -24,11 +26,16 @@ class NothingToCompare(ValueError):
 
 
 def lines(guard: str, name: str, rows: Sequence[Row], answers: Mapping[str, Answer]) -> Iterable[dict[str, object]]:
-    """What is kept of a guard's answers for later comparisons: ids, labels and what was said, no content, no names."""
+    """What is kept of a guard's answers for later comparisons: ids, labels and what was said, no content, no names.
+
+    content: a hash by which two runs tell whether a row is the same; none of what is near minors.
+    """
     for row in rows:
         if (answer := answers.get(row.id)) is None:
             continue
         line: dict[str, object] = {"guard": guard, "set": name, "id": row.id}
+        if not near_minors(row, answer):
+            line["content"] = content_key(row, row.images)[:_HASH_DIGITS]
         for turn in TURNS:
             label = row.request_label if turn == "request" else row.response_label
             if label is not None:
@@ -62,7 +69,11 @@ def read(folder: Path, guard: str | None = None) -> Kept:
         found = [json.loads(line) for line in text.splitlines() if line]
     except (OSError, ValueError) as error:
         raise NothingToCompare(f"{folder}: no answers of an evaluation there ({type(error).__name__})") from None
+    if not all(isinstance(line, dict) and {"guard", "set", "id"} <= set(line) for line in found):
+        raise NothingToCompare(f"{folder}: {ANSWERS_FILE} is none of an evaluation")
     guards = sorted({line["guard"] for line in found})
+    if not guards:
+        raise NothingToCompare(f"{folder}: that evaluation answered no row")
     if guard is None and len(guards) != 1:
         raise NothingToCompare(f"{folder} holds {', '.join(guards)}: say which, as {folder}:{guards[0]}")
     own = guards[0] if guard is None else guard
@@ -73,8 +84,17 @@ def read(folder: Path, guard: str | None = None) -> Kept:
 
 
 def compare(first: Kept, second: Kept) -> list[dict[str, object]]:
-    """A line a set and question, with p-values corrected for their number. Raises NothingToCompare."""
+    """A line a set and question, with p-values corrected for their number. Raises NothingToCompare.
+
+    Rows are paired by set and id; a row whose content is another one in the other run stops the comparison.
+    """
     shared = [key for key in first.lines if key in second.lines]
+    others = [key for key in shared if _is_another(first.lines[key], second.lines[key])]
+    if others:
+        raise NothingToCompare(
+            f"{first.name} and {second.name}: {len(others)} of {len(shared)} rows with the same id are not the same "
+            f"content, such as {others[0][1]} of {others[0][0]}; compare runs of one file"
+        )
     if not shared:
         raise NothingToCompare(f"{first.name} and {second.name} have no row in common")
     found: list[dict[str, object]] = []
@@ -88,6 +108,11 @@ def compare(first: Kept, second: Kept) -> list[dict[str, object]]:
         line["p_value_corrected"] = round(p_value, 6)
         line["larger_than_chance"] = p_value < SIGNIFICANT
     return found
+
+
+def _is_another(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    contents = {line["content"] for line in (first, second) if "content" in line}
+    return len(contents) > 1
 
 
 def _turn(name: str, turn: str, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[dict[str, object]]:

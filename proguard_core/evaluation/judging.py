@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from proguard_core.evaluation.answers import Answer, of_assessment
-from proguard_core.evaluation.cache import JudgementCache, content_key
+from proguard_core.evaluation.cache import JudgementCache, content_key, seen
 from proguard_core.evaluation.rows import Problems, Row
 from proguard_core.guards.protocol import GuardLimits, GuardRequest, Judgement
 from proguard_core.policy.policy import Policy
@@ -110,7 +110,7 @@ class Judging:
             if lacking := next((image.reason for image in images if image.reason in _LACKING), None):
                 problems.add_once(f"a picture cannot be had: {lacking.value} (left out)", row.id)
                 continue
-            key = content_key(row, [picture.digest for image in images for picture in image.pictures])
+            key = content_key(row, seen(images, self._max_text_bytes))
             if (known := self._cache.get(key)) is not None:
                 judged.answers[row.id] = known
             else:

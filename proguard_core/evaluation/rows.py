@@ -1,5 +1,6 @@
 """Benchmark rows: the one form that every set is brought into, and what is wrong with single rows."""
 
+import codecs
 import gzip
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -184,7 +185,7 @@ def read_lines(path: Path, problems: Problems) -> Iterator[tuple[str, dict[str, 
                 continue
             place = f"line {number}"
             try:
-                record = orjson.loads(line)
+                record = orjson.loads(line.removeprefix(codecs.BOM_UTF8) if number == 1 else line)
             except orjson.JSONDecodeError:
                 problems.add("not JSON", place)
                 continue
@@ -252,12 +253,16 @@ def _content(row: Row) -> tuple[object, ...]:
 def _with_own_ids(rows: list[Row], problems: Problems) -> list[Row]:
     """Ids name rows in answers and comparisons, so each is used once."""
     used: Counter[str] = Counter()
+    taken = {row.id for row in rows}
     named = []
     for row in rows:
         used[row.id] += 1
         if used[row.id] == 1:
             named.append(row)
-        else:
-            problems.add("an id that was used before (numbered)", row.id)
-            named.append(replace(row, id=f"{row.id}#{used[row.id]}"))
+            continue
+        problems.add("an id that was used before (numbered)", row.id)
+        while (own := f"{row.id}#{used[row.id]}") in taken:
+            used[row.id] += 1
+        taken.add(own)
+        named.append(replace(row, id=own))
     return named

@@ -23,7 +23,7 @@ from proguard_core.evaluation.loaders.files import FormError, HubError
 from proguard_core.evaluation.page import render
 from proguard_core.evaluation.report import GuardRun
 from proguard_core.evaluation.withholding import Split, own_split, splits, without
-from proguard_core.policy.policy import Policy
+from proguard_core.policy.policy import SEXUAL, Policy
 from proguard_core.policy.taxonomy import CATEGORY_NAMES
 from worker.commands.evaluate_guard import Asked, ask_guard
 from worker.commands.evaluate_tables import print_comparison, print_report
@@ -52,8 +52,9 @@ class Request:
 def main_categories(text: str | None) -> frozenset[str]:
     """`C5,C7` as codes; anything else is wrong usage."""
     codes = frozenset(code.strip().upper() for code in (text or "").split(",") if code.strip())
-    if unknown := sorted(codes - set(CATEGORY_NAMES)):
-        raise typer.BadParameter(f"{unknown[0]} is no main category (C1 to C11)", param_hint="--untrained")
+    if unknown := sorted(codes - set(CATEGORY_NAMES) | codes & {SEXUAL}):
+        why = "is never withheld, since every policy lists minors" if unknown[0] == SEXUAL else "is no main category"
+        raise typer.BadParameter(f"{unknown[0]} {why} (C1 to C10)", param_hint="--untrained")
     return codes
 
 
@@ -98,10 +99,11 @@ def _evaluate(settings: Settings, request: Request) -> dict[str, object]:
     names = request.guards or (settings.guard.engine,)
     specs = _labelled([guard_settings(settings, name) for name in names])
     _check_compared(request, [label for label, _ in specs])
-    try:
-        request.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise typer.BadParameter(f"{request.out}: {error.strerror}", param_hint="--out") from None
+    for folder, option in ((request.out, "--out"), (_cache(request), "--cache")):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise typer.BadParameter(f"{folder}: {error.strerror}", param_hint=option) from None
     guards = [_judge(label, own, policy, benchmarks, request) for label, own in specs]
     found = report.build(policy, benchmarks, guards, NameEncoder() if request.splits else None, request.untrained)
     (request.out / REPORT).write_text(json.dumps(found, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -245,7 +247,10 @@ def _kept(request: Request, place: str) -> comparison.Kept:
     folder, guard = comparison.locate(place)
     if folder.is_dir():
         return replace(comparison.read(folder, guard), name=place)
-    return replace(comparison.read(request.out, place), name=place)
+    try:
+        return replace(comparison.read(request.out, place), name=place)
+    except comparison.NothingToCompare as error:
+        raise comparison.NothingToCompare(f"{place} is no folder of an earlier run; {error}") from None
 
 
 def _short(found: dict[str, object]) -> dict[str, object]:

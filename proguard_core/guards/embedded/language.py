@@ -16,11 +16,15 @@ from proguard_core.guards.embedded.words import load_words
 SHARE = 0.3
 MANY = 20
 FEWEST_SMALL_WORDS = 2
+FEWEST_LATIN_WORDS = 2
 
 # A word of English is cut into 1.2 pieces, one of Finnish or Swahili into two; a piece of English has four letters, one
 # of base64 less than two. A name or a quotation in English is no English text: of that every tenth word is one that no
-# other language has. Of 102,000 English posts 175 are foreign by these bounds (many are), and 9 coded.
-FEWEST_WORDS, PIECES_A_WORD, ENGLISH_SHARE = 4, 1.75, 0.1
+# other language has. A few words without any such one are foreign by the same measure, or by a lower one where one of
+# them is a small word of another language ("te voy a matar"). Of 30,000 English posts 105 are foreign by these bounds
+# (many are), and of 102,000 9 are coded.
+FEWEST_WORDS, PIECES_A_WORD, ENGLISH_SHARE = 2, 1.75, 0.1
+PIECES_BESIDE_OTHERS = 1.25
 FEWEST_PIECES, LETTERS_A_PIECE = 10, 1.8
 
 JUNK = 0.1
@@ -53,14 +57,30 @@ def is_junk(text: str) -> bool:
     return junk >= JUNK * len(text) > 0
 
 
+def is_readable(text: str) -> bool:
+    """Whether a normalised text has words for the encoder to score. Of letters that it does not know it makes anything:
+    to it most of Thai, Chinese or Amharic is one unknown token after another, and "hello" in these is hate.
+    """
+    foreign, letters = _foreign_letters(text)
+    if not letters or foreign / letters < SHARE:
+        return True
+    latin = sum(len(word) > 1 and all(map(_is_latin, word)) for word in _WORD.findall(text))
+    return latin >= FEWEST_LATIN_WORDS
+
+
+def _foreign_letters(text: str) -> tuple[int, int]:
+    """How many letters are not Latin, and how many there are."""
+    letters = [letter for letter in text if letter.isalpha()]
+    return sum(not _is_latin(letter) for letter in letters), len(letters)
+
+
 def speaks_english(text: str, hint: str | None = None) -> bool:
     """Whether the guard may trust its score of this normalised text.
 
     hint: the language that the post claims (BCP 47). A claim of another language counts unless the words are English.
     """
-    letters = [letter for letter in text if letter.isalpha()]
-    foreign = sum(not _is_latin(letter) for letter in letters)
-    if foreign >= MANY or (letters and foreign / len(letters) >= SHARE):
+    foreign, letters = _foreign_letters(text)
+    if foreign >= MANY or (letters and foreign / letters >= SHARE):
         return False
     words = [word.lower() for word in _WORD.findall(text)]
     english = sum(word in _ENGLISH for word in words)
@@ -80,9 +100,14 @@ def words_of(text: str) -> list[str]:
 
 def is_foreign(words: Sequence[str], pieces: int) -> bool:
     """Whether words are of no language that the encoder reads. pieces: what its vocabulary cuts them into."""
-    if len(words) < FEWEST_WORDS or pieces < PIECES_A_WORD * len(words):
+    small = [word.lower() for word in words]
+    if sum(word in _ONLY_ENGLISH for word in small) >= ENGLISH_SHARE * len(words):
         return False
-    return sum(word.lower() in _ONLY_ENGLISH for word in words) < ENGLISH_SHARE * len(words)
+    if len(words) >= FEWEST_WORDS and pieces >= PIECES_A_WORD * len(words):
+        return True
+    return pieces >= PIECES_BESIDE_OTHERS * len(words) and any(
+        word in others for word in small for others in _SMALL_WORDS.values()
+    )
 
 
 def is_coded(words: Sequence[str], pieces: int) -> bool:

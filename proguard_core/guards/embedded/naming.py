@@ -1,9 +1,9 @@
 """A short name for a risk that the policy does not list: what the post is about and, where it is known, the harm.
 
 What the post is about is the phrase of its own whose words the guard's network finds nearest to the whole of it. The
-name leaves the guard for topics and pages, so it takes no digits, no handles, no links and no names of people: only
-words that the encoder's vocabulary holds whole, that are no given names and, unless they begin a sentence, are written
-in small letters.
+name leaves the guard for topics and pages, so it takes no digits, no handles, no links, and no names of people as far
+as lists and letters tell: only words that the encoder's vocabulary holds whole, that are no frequent given or family
+names, stand behind no title (mr) and, unless they begin a sentence, are written in small letters.
 """
 
 import re
@@ -47,7 +47,9 @@ _WORD = re.compile(r"[A-Za-z]{1,20}")
 _QUOTES = "\"'()[]{},:;…“”‘’*_-"
 _WORDS = load_words()
 _EMPTY_WORDS = frozenset(f"{_WORDS['empty']} {_WORDS['English']}".split())
-_GIVEN_NAMES = frozenset(_WORDS["given_names"].split())
+_NAMES = frozenset(f"{_WORDS['given_names']} {_WORDS['family_names']}".split())
+# A name follows them, whatever it is.
+_TITLES = frozenset({"mr", "mrs", "ms", "miss", "dr", "prof", "sir", "madam", "officer", "uncle", "aunt", "auntie"})
 _SHORTEST_TELLING = 3
 _STEM = 6
 
@@ -99,8 +101,9 @@ def phrases(text: str, vocabulary: dict[str, int]) -> list[str]:
             if not _is_telling(first):
                 continue
             for end in range(start, min(len(run), start + PHRASE_WORDS)):
-                if _is_telling(run[end]):
-                    found[" ".join(run[start : end + 1])] = None
+                words = run[start : end + 1]
+                if _is_telling(run[end]) and len(set(words)) == len(words):
+                    found[" ".join(words)] = None
     return list(found)[:CANDIDATES]
 
 
@@ -161,11 +164,13 @@ def _runs(text: str, vocabulary: dict[str, int]) -> Iterator[list[str]]:
     """Unbroken runs of words that a name may take, in small letters."""
     for sentence in _SENTENCE.split(text):
         run: list[str] = []
+        before = ""
         for position, token in enumerate(_TOKEN.findall(sentence)):
             bare = token.strip(_QUOTES)
             word = bare.lower()
             plain = _WORD.fullmatch(bare) is not None and (position == 0 or bare.islower())
-            taken = plain and word in vocabulary and word not in _GIVEN_NAMES
+            taken = plain and word in vocabulary and word not in _NAMES and before not in _TITLES
+            before = word
             if taken:
                 run.append(word)
             if run and not (taken and token.endswith(bare)):  # a comma ends it as well

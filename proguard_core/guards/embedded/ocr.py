@@ -29,6 +29,9 @@ UNREAD = 0.05
 _UNCLIP = 1.6
 # Pixels of a picture's shorter side: what is smaller is enlarged to it before lines are looked for.
 DETECTOR_SIDE = 544
+# A picture that is more times as long as wide is padded first: RapidOCR enlarges the shorter side whatever becomes of
+# the longer one, and a picture of 1 x 500 took minutes. Below LEAST_SIDE pixels there is no room for letters.
+MOST_STRETCHED, LEAST_SIDE = 4, 8
 # RapidOCR turns a crop that is so much taller than wide.
 _TALL = 1.5
 
@@ -86,11 +89,14 @@ class PictureReader:
 
     def lines(self, image: Image, least: float = USUAL) -> list[Line]:
         """Every line of an RGB picture of which the detector is so sure, the doubtful ones too, in reading order."""
-        pixels = np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+        if min(image.size) < LEAST_SIDE:
+            return []
+        padded, offset = framed(np.asarray(image.convert("RGB")))
+        pixels = np.ascontiguousarray(padded[:, :, ::-1])
         with self._lock:
             found, _ = self._engine(pixels, box_thresh=least, unclip_ratio=_UNCLIP, text_score=0.0)
             flips = self._turns.flips if len(self._turns.flips) == len(found or []) else [False] * len(found or [])
-        return in_order([_line(item, flipped) for item, flipped in zip(found or [], flips, strict=True)])
+        return in_order([_line(item, flipped, offset) for item, flipped in zip(found or [], flips, strict=True)])
 
     def read(self, image: Image) -> Reading:
         """The text, and whether it covers the picture's meaning."""
@@ -152,6 +158,20 @@ def in_order(lines: Sequence[Line]) -> list[Line]:
     return [line for row in rows for line in sorted(row, key=lambda line: float(_centre(line) @ forward))]
 
 
+def framed(pixels: Pixels) -> tuple[Pixels, Point]:
+    """A long, thin picture in the middle of its own ground, and where it begins there (x, y); any other as it is."""
+    height, width = pixels.shape[:2]
+    least = -(-max(height, width) // MOST_STRETCHED)
+    more = [max(0, least - side) for side in (height, width)]
+    if not any(more):
+        return pixels, np.zeros(2)
+    made = np.empty((height + more[0], width + more[1], 3), dtype=np.uint8)
+    made[:] = np.median(pixels, axis=(0, 1)).astype(np.uint8)
+    top, left = more[0] // 2, more[1] // 2
+    made[top : top + height, left : left + width] = pixels
+    return made, np.array([left, top], dtype=np.float64)
+
+
 def stretched(pixels: Pixels) -> Pixels:
     """A faint picture with all shades from black to white; any other as it is. Height x width x 3."""
     low, high = np.percentile(pixels, _SHARES)
@@ -205,5 +225,5 @@ def _letter_count(text: str) -> int:
     return sum(character.isalpha() for character in text)
 
 
-def _line(item: list[Any], flipped: bool) -> Line:
-    return Line(np.asarray(item[0], dtype=np.float64), str(item[1]), float(item[2]), flipped)
+def _line(item: list[Any], flipped: bool, offset: Point) -> Line:
+    return Line(np.asarray(item[0], dtype=np.float64) - offset, str(item[1]), float(item[2]), flipped)

@@ -13,7 +13,15 @@ from proguard_core.guards.embedded import windows as cutting
 from proguard_core.guards.embedded.familiar import Familiar
 from proguard_core.guards.embedded.heads import Heads, base_hashes, key_of, load, none_yet
 from proguard_core.guards.embedded.judging import Finding, Part, judgement
-from proguard_core.guards.embedded.language import has_signs, is_coded, is_foreign, is_junk, speaks_english, words_of
+from proguard_core.guards.embedded.language import (
+    has_signs,
+    is_coded,
+    is_foreign,
+    is_junk,
+    is_readable,
+    speaks_english,
+    words_of,
+)
 from proguard_core.guards.embedded.naming import Sense, novel_name
 from proguard_core.guards.embedded.nudity import NudityDetector
 from proguard_core.guards.embedded.ocr import PictureReader
@@ -68,9 +76,11 @@ class Readers:
             doubts += self._doubts(text, request.language)
         if request.response is not None:
             response = cutting.normalise(request.response)
-            if has_signs(response) or not response.strip():
+            # What is there and cannot be seen is no empty response.
+            empty = not request.response.strip()
+            if empty or has_signs(response):
                 findings += self._response(text, response, scoring)
-            doubts += self._doubts(response, request.language) if response.strip() else []
+            doubts += [] if empty else self._doubts(response, request.language)
         if request.picture is not None:
             self._picture(request.picture, findings, doubts, scoring)
         doubt = Reason.UNSUPPORTED_LANGUAGE if Reason.UNSUPPORTED_LANGUAGE in doubts else next(iter(doubts), None)
@@ -85,15 +95,18 @@ class Readers:
         return self._read(Part.RESPONSE, response, self._windows.of_response(request, response), scoring)
 
     def _read(self, part: Part, turn: str, windows: Sequence[cutting.Window], scoring: Scoring) -> list[Finding]:
-        """turn: the text that the windows were cut from."""
+        """turn: the text that the windows were cut from. A window without words to score has no finding."""
         made = []
+        foreign = not is_readable(turn)
         for window in windows:
+            if foreign and not ((shown := self._windows.excerpt(turn, window)) and is_readable(shown)):
+                continue
             reading = self._model.read(window)
             scores = scoring.score(reading)
             score = scores.response if part is Part.RESPONSE else scores.request
             placed = place(scores.categories, self._policy, scoring.threshold)
-            shown, novelty = partial(self._windows.excerpt, turn, window), self._familiar.novelty(reading.features)
-            made.append(Finding(part, score, placed, shown, reading.features, novelty))
+            excerpt, novelty = partial(self._windows.excerpt, turn, window), self._familiar.novelty(reading.features)
+            made.append(Finding(part, score, placed, excerpt, reading.features, novelty))
         return made
 
     def readings(self, request: str, response: str | None = None) -> list[Reading]:

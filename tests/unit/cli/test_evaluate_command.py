@@ -172,6 +172,16 @@ def test_what_cannot_be_evaluated_says_why(tmp_path: Path) -> None:
         evaluate.run(settings(), Request((), (), tmp_path, compare=("a", "b")), as_json=True)
 
 
+def test_a_folder_of_no_answers_and_a_wrong_name_say_so(tmp_path: Path) -> None:
+    for name, text in (("empty", ""), ("odd", "[1]\n"), ("half", '{"guard": "a"}\n')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "answers.jsonl").write_text(text)
+        with pytest.raises(WorkerError, match=r"--compare: .*(answered no row|none of an evaluation)"):
+            evaluate.run(settings(), Request((), (), tmp_path, compare=(str(tmp_path / name), "b")), as_json=True)
+    with pytest.raises(WorkerError, match="nowhere is no folder of an earlier run"):
+        evaluate.run(settings(), Request((), (), tmp_path, compare=("nowhere", "b")), as_json=True)
+
+
 def _wrong(folder: Path) -> dict[str, tuple[list[str], str]]:
     """What is asked for, and what is said of it."""
     file = str(rows_file(folder, 4))
@@ -187,6 +197,8 @@ def _wrong(folder: Path) -> dict[str, tuple[list[str], str]]:
         "another form": (["--benchmark", f"xstest={folder / 'other.csv'}"], "has the form of XSTest: no type"),
         "no such set": (["--benchmark", f"nothing={folder / 'x.csv'}"], "nothing is none of the sets aegis-2.0"),
         "no such category": (["--benchmark", file, "--untrained", "C77"], "C77 is no main category"),
+        "minors": (["--benchmark", file, "--untrained", "C11"], "C11 is never withheld"),
+        "nowhere to remember": (["--benchmark", file, "--cache", str(folder / "file" / "kept")], "Not a directory"),
         "nothing to compare with": (["--benchmark", file, "--compare", "a", "b"], "a is neither a guard of this run"),
         "nowhere to write": (["--benchmark", file, "--out", str(folder / "file" / "out")], "Not a directory"),
     }

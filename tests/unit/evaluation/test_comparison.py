@@ -1,6 +1,7 @@
 """Differences between two guards on the same rows: real ones are found, chance is not mistaken for one."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,23 @@ def test_equally_good_guards_differ_by_chance_only() -> None:
 def test_a_guard_against_itself() -> None:
     line, _ = comparison.compare(kept("a", answers(0.8, 1)), kept("a", answers(0.8, 1)))
     assert (line["p_value"], line["difference"]) == (1.0, {"value": 0.0, "low": 0.0, "high": 0.0})
+
+
+def test_rows_of_another_content_are_not_compared() -> None:
+    others = [replace(row, request=f"another {row.request}") if row.id == "7" else row for row in ROWS]
+    lines = comparison.lines("other", "mine", others, answers(0.8, 1))
+    other = comparison.Kept("other", {(str(line["set"]), str(line["id"])): line for line in lines})
+    with pytest.raises(comparison.NothingToCompare, match=r"1 of 400 rows with the same id .* such as 7 of mine"):
+        comparison.compare(kept("a", answers(0.8, 1)), other)
+    for line in other.lines.values():  # as runs before the hash was kept
+        line.pop("content")
+    assert comparison.compare(kept("a", answers(0.8, 1)), other)
+
+
+def test_nothing_of_what_is_near_minors_is_kept_but_its_label() -> None:
+    row = Row("1", "x", request_label=UNSAFE, categories=("C11S1",))
+    (line,) = comparison.lines("a", "mine", [row], {"1": Answer(UNSAFE)})
+    assert "content" not in line
 
 
 def test_undetermined_counts_against_whoever_says_it() -> None:

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from proguard_core.evaluation.answers import ALWAYS_NOVEL, Answer, as_json, baseline, from_json, of_assessment
-from proguard_core.evaluation.cache import JudgementCache, content_key
+from proguard_core.evaluation.cache import JudgementCache, content_key, seen
 from proguard_core.evaluation.judging import MAX_FAILED_RUN, GuardStopped, Judging
 from proguard_core.evaluation.rows import Problems, Row
-from proguard_core.guards.protocol import GuardLimits, GuardOptions, GuardRequest, Judgement
+from proguard_core.guards.protocol import GuardLimits, GuardOptions, GuardRequest, Judgement, Picture
 from proguard_core.policy.loader import load_policy
 from proguard_core.questions import Assessment, SeenImage
 from schemas.common import CategoryKind, Outcome, Reason
@@ -171,6 +172,26 @@ def test_an_answer_survives_being_written() -> None:
 def test_keys_differ_where_contents_do() -> None:
     contents = [Row("1", "ab", "c"), Row("1", "a", "bc"), Row("1", "ab"), Row("1", "", "ab")]
     assert len({content_key(row, ()) for row in contents} | {content_key(contents[0], ("d",))}) == 5
+
+
+@dataclass
+class Looked:
+    """What was made of one picture."""
+
+    reason: Reason | None = None
+    pictures: tuple[Picture, ...] = ()
+    frames: int = 1
+
+
+def test_a_picture_that_was_not_looked_at_and_another_cap_on_text_make_another_key() -> None:
+    shown: list[list[Looked]] = [
+        [],
+        [Looked(Reason.IMAGE_TOO_MANY_PIXELS)],
+        [Looked(Reason.IMAGE_MISSING)],
+        [Looked(), Looked()],
+    ]
+    keys = {content_key(Row("1", "ab"), seen(images, 65_536)) for images in shown}
+    assert len(keys | {content_key(Row("1", "ab"), seen([], 500_000))}) == 5
 
 
 def test_answers_are_asked_by_several_batches_at_once(tmp_path: Path) -> None:

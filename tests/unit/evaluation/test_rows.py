@@ -101,6 +101,19 @@ def test_rows_that_cannot_be_scored_are_left_out_and_named() -> None:
     assert problems.examples["repeats another row (kept)"] == ["g"], "what is left out repeats nothing"
 
 
+def test_a_numbered_id_is_never_another_rows_own() -> None:
+    rows = [Row(name, name + str(at), request_label=SAFE) for at, name in enumerate(("1", "1", "1#2", "1"))]
+    assert [row.id for row in examine(rows, Problems())] == ["1", "1#3", "1#2", "1#4"]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path) -> None:
+    file = tmp_path / "marked.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + b'{"id": "1", "request": "x", "request_label": "safe"}\n')
+    problems = Problems()
+    assert [row.id for row in read_rows(file, problems)] == ["1"]
+    assert not problems.counts
+
+
 def test_one_content_may_have_a_label_for_each_turn() -> None:
     rows = [Row("a", "x", "y", request_label=UNSAFE), Row("b", "x", "y", response_label=SAFE)]
     assert len(examine(rows, Problems())) == 2

@@ -9,6 +9,7 @@ from proguard_core.guards.embedded.language import (
     is_coded,
     is_foreign,
     is_junk,
+    is_readable,
     speaks_english,
     words_of,
 )
@@ -46,6 +47,18 @@ def test_english_and_wordless_texts_are_known(text: str) -> None:
 @pytest.mark.parametrize("text", OTHER)
 def test_other_languages_and_scripts_are_not_known(text: str) -> None:
     assert not speaks_english(text)
+
+
+@pytest.mark.parametrize("text", ["สวัสดีครับ", "谢谢", "ສະບາຍດີ", "ሰላም", "добрый день", "OK 谢谢大家", "مرحبا"])
+def test_letters_of_other_scripts_are_nothing_to_score(text: str) -> None:
+    assert not is_readable(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "12:30", "🎉", "Good morning", "你好 kill yourself you pig", "I will hurt you, 谢谢"]
+)
+def test_latin_words_between_them_are(text: str) -> None:
+    assert is_readable(text)
 
 
 def test_a_foreign_sentence_hidden_in_much_english_is_not_known() -> None:

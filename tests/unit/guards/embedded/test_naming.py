@@ -84,6 +84,11 @@ def test_small_words_stand_inside_a_phrase_but_not_at_its_ends(vocabulary: dict[
     assert not [phrase for phrase in found if phrase.startswith(("they", "of", "to", "the")) or phrase.endswith(" of")]
 
 
+def test_a_repeated_word_is_said_once(vocabulary: dict[str, int]) -> None:
+    assert phrases("lottery lottery lottery of lottery", vocabulary) == ["lottery"]
+    assert named("lottery lottery lottery", vocabulary, "C3").lower().split().count("lottery") == 1
+
+
 def test_a_phrase_does_not_run_over_commas_sentences_or_words_that_are_left_out(vocabulary: dict[str, int]) -> None:
     found = phrases("lottery tickets, garden gates. paper Xyzzyq boats", vocabulary)
     assert "lottery tickets" in found
@@ -110,10 +115,12 @@ def test_the_number_of_words_that_are_read_is_bounded_and_none_is_read_twice(voc
         "my boss martin owes me a lottery, jennifer knows",
         "Martin runs a lottery. Jennifer knows, Walker too, Brown as well",
         "ask for a lottery at www.walker.com or walker@brown.com",
+        "Johnson runs a lottery. Walker must pay, goldberg too",
+        "a lottery for mrs brown and mr walker",
     ],
 )
 def test_takes_no_names_handles_or_numbers(text: str, vocabulary: dict[str, int]) -> None:
-    names = {"martin", "walker", "jennifer", "brown"}
+    names = {"martin", "walker", "jennifer", "brown", "johnson", "goldberg"}
     assert not names & {word for phrase in phrases(text, vocabulary) for word in phrase.split()}
     assert not names & set(named(text, vocabulary).lower().split())
 

@@ -8,7 +8,16 @@ from PIL import Image
 
 from proguard_core.guards.embedded.nudity import DETECTION
 from proguard_core.guards.embedded.nudity import stretched as stretched_score
-from proguard_core.guards.embedded.ocr import SPECKS, Line, in_order, specks, stretched, widened
+from proguard_core.guards.embedded.ocr import (
+    MOST_STRETCHED,
+    SPECKS,
+    Line,
+    framed,
+    in_order,
+    specks,
+    stretched,
+    widened,
+)
 
 
 def line(left: float, top: float, right: float, bottom: float, text: str = "words", flipped: bool = False) -> Line:
@@ -72,6 +81,20 @@ def test_a_line_is_widened_by_half_its_height_on_each_side(degrees: float) -> No
     sides = sorted(float(np.linalg.norm(wide[at] - wide[(at + 1) % 4])) for at in range(4))
     assert np.allclose(sides, [40, 40, 220, 220])
     assert np.allclose(wide.mean(axis=0), one.corners.mean(axis=0))
+
+
+def test_only_a_long_and_thin_picture_is_padded_around_itself_with_its_ground() -> None:
+    whole = np.full((300, 400, 3), 7, np.uint8)
+    assert framed(whole)[0] is whole
+    for shape in ((10, 400, 3), (400, 10, 3), (399, 8, 3)):
+        thin = np.full(shape, 200, np.uint8)
+        thin[0, 0] = 9
+        padded, (left, top) = framed(thin)
+        assert max(padded.shape[:2]) <= MOST_STRETCHED * min(padded.shape[:2])
+        assert padded[int(top), int(left)].tolist() == [9, 9, 9]
+        inside = padded[int(top) : int(top) + shape[0], int(left) : int(left) + shape[1]]
+        assert (inside == thin).all()
+        assert int((padded != 200).sum()) == 3
 
 
 def test_only_a_faint_picture_is_stretched() -> None:
