@@ -66,7 +66,7 @@ def build(
         tables[f"{turn}_average"] = [line for run in runs for line in _averages(turn, benchmarks, run)]
         tables[f"{turn}_by_source"] = [
             {"set": benchmark.name, **line}
-            for run in guards
+            for run in runs
             for benchmark in benchmarks
             for line in binary_tables.by_source(run.label, turn, benchmark.rows, run.answers.get(benchmark.name, {}))
         ]
