@@ -14,7 +14,7 @@ from tests.support.vllm_server import SERVED_NAME, VllmServer
 from tests.unit.guards import contract
 from tests.unit.guards.contract import CASES, Engine
 
-SETTINGS = {"output_cap": 96, "request_timeout_s": 120.0, "novelty": False}
+SETTINGS = {"output_cap": 96, "request_timeout_s": 120.0, "connect_timeout_s": 60.0, "novelty": False}
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,8 @@ TEXT = GuardRequest("The bakery opens at eight and the bread is still warm.")
 
 @asynccontextmanager
 async def started(server: VllmServer, model: str = SERVED_NAME, **settings: Any) -> AsyncIterator[Guard]:
-    patient = {"request_timeout_s": 120.0, "output_cap": 32, "structured_retry": False}
+    # A busy machine may stand still for longer than a server may take to accept a connection.
+    patient = {"request_timeout_s": 120.0, "connect_timeout_s": 60.0, "output_cap": 32, "structured_retry": False}
     guard = create(GuardOptions(model, (server.base_url,), patient | settings), POLICY)
     await guard.start()
     try:

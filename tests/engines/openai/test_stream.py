@@ -18,7 +18,7 @@ from tests.support.vllm_server import SERVED_NAME, VllmServer
 
 _THIRD = 167
 _TIMEOUT_S = 900
-_PATIENT = {"request_timeout_s": 120.0}
+_PATIENT = {"request_timeout_s": 120.0, "connect_timeout_s": 60.0}
 
 
 @pytest.fixture
