@@ -76,6 +76,7 @@ def entry(name: str, guard: str, turn: Turn, rows: Sequence[Row], answers: Mappi
         "confusion": {key: int(counts[at]) for at, key in enumerate(("tp", "fp", "tn", "fn"))},
     }
     for figure_name, figure in figures.FIGURES.items():
+        # Drawn in any case: the intervals of the other figures come from the same generator.
         drawn = intervals.of_counts(figure, counts, seed).as_json()
         line[figure_name] = drawn if _is_defined(figure_name, data.truth) else None
     line["weighted_f1_of_answered"] = round(float(figures.weighted_f1(answered)), 5) if answered.sum() else None

@@ -51,7 +51,7 @@ def splits(
     """
     unsafe = [row for row in rows if row.unsafe and row.categories]
     sizes = Counter(next(iter(mains)) for row in unsafe if len(mains := {main(code) for code in row.categories}) == 1)
-    own = sum(bool(row.unsafe and row.ood_name and not row.categories) for row in rows)
+    own = sum(map(_is_outside, rows))
     room = most * (len(unsafe) + own) - own
     candidates = sorted(code for code in sizes if code != SEXUAL and code in policy.categories)
     withheld = untrained & set(candidates)
@@ -80,7 +80,12 @@ def splits(
 
 def own_split(rows: Sequence[Row]) -> Split | None:
     """The split that the set makes itself by rows with a name outside the taxonomy."""
-    return Split(OWN) if any(row.unsafe and row.ood_name and not row.categories for row in rows) else None
+    return Split(OWN) if any(map(_is_outside, rows)) else None
+
+
+def _is_outside(row: Row) -> bool:
+    """Whether the set itself names an unsafe row's risk as outside of the taxonomy."""
+    return row.unsafe and bool(row.ood_name) and not row.categories
 
 
 def without(policy: Policy, withheld: frozenset[str]) -> Policy:

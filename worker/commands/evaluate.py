@@ -52,7 +52,7 @@ class Request:
 def main_categories(text: str | None) -> frozenset[str]:
     """`C5,C7` as codes; anything else is wrong usage."""
     codes = frozenset(code.strip().upper() for code in (text or "").split(",") if code.strip())
-    if unknown := sorted(codes - set(CATEGORY_NAMES) | codes & {SEXUAL}):
+    if unknown := sorted(codes - (set(CATEGORY_NAMES) - {SEXUAL})):
         why = "is never withheld, since every policy lists minors" if unknown[0] == SEXUAL else "is no main category"
         raise typer.BadParameter(f"{unknown[0]} {why} (C1 to C10)", param_hint="--untrained")
     return codes

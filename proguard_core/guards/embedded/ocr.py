@@ -22,7 +22,7 @@ AVERAGED = 2
 FEWEST_LETTERS = 3
 # A picture whose shades lie within FAINT levels is stretched to all of them before it is read; below FLAT it is blank.
 FAINT, FLAT = 64, 3
-_SHARES = (0.05, 99.95)
+_SHARES = (0.0005, 0.9995)
 # How sure the detector must be of a line; LOOSE is for a second look, where a plain ground has little unread on it.
 USUAL, LOOSE = 0.5, 0.3
 UNREAD = 0.05
@@ -168,7 +168,7 @@ def framed(pixels: Pixels) -> tuple[Pixels, Point]:
     if not any(more):
         return pixels, np.zeros(2)
     made = np.empty((height + more[0], width + more[1], 3), dtype=np.uint8)
-    made[:] = [_shade(channel, 0.5) for channel in pixels.reshape(-1, 3).T]
+    made[:] = [_shades(channel, 0.5)[0] for channel in pixels.reshape(-1, 3).T]
     top, left = more[0] // 2, more[1] // 2
     made[top : top + height, left : left + width] = pixels
     return made, np.array([left, top], dtype=np.float64)
@@ -176,7 +176,7 @@ def framed(pixels: Pixels) -> tuple[Pixels, Point]:
 
 def stretched(pixels: Pixels) -> Pixels:
     """A faint picture with all shades from black to white; any other as it is. Height x width x 3."""
-    low, high = (_shade(pixels, share / 100) for share in _SHARES)
+    low, high = _shades(pixels, *_SHARES)
     if not FLAT <= high - low < FAINT:
         return pixels
     scaled = (pixels.astype(np.float32) - low) * (255 / (high - low))
@@ -195,14 +195,14 @@ def specks(pixels: Pixels, lines: Sequence[Line]) -> float:
         return 1.0
     differs = np.zeros(len(rest), dtype=np.bool_)
     for channel in rest.T:
-        differs |= (np.abs(np.arange(256) - _shade(channel, 0.5)) > SHADE)[channel]
+        differs |= (np.abs(np.arange(256) - _shades(channel, 0.5)) > SHADE)[channel]
     return float(differs.mean())
 
 
-def _shade(values: Pixels, share: float) -> int:
-    """The level of 256 that so large a share of the values does not exceed: much quicker by counts than by sorting."""
+def _shades(values: Pixels, *shares: float) -> NDArray[np.int64]:
+    """The levels of 256 that so large shares of the values do not exceed: much quicker by counts than by sorting."""
     counts = np.bincount(values.ravel(), minlength=256)
-    return int(np.searchsorted(np.cumsum(counts), share * values.size))
+    return np.searchsorted(np.cumsum(counts), np.array(shares) * values.size)
 
 
 def widened(line: Line) -> NDArray[np.float64]:
