@@ -11,8 +11,6 @@ from pathlib import Path
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from proguard_core.evaluation import comparison, report
 from proguard_core.evaluation.answers import Answer
@@ -26,6 +24,7 @@ from proguard_core.evaluation.withholding import Split, own_split, splits, witho
 from proguard_core.policy.policy import SEXUAL, Policy
 from proguard_core.policy.taxonomy import CATEGORY_NAMES
 from worker.commands.evaluate_guard import Asked, ask_guard
+from worker.commands.evaluate_progress import log_problems, shown
 from worker.commands.evaluate_tables import print_comparison, print_report
 from worker.errors import ConfigurationError, WorkerError
 from worker.moderation.run import make_policy
@@ -63,6 +62,7 @@ def run(settings: Settings, request: Request, as_json: bool) -> int:
     if request.benchmarks:
         found = _evaluate(settings, request)
         if as_json or not sys.stdout.isatty():
+            log_problems(found)
             print(json.dumps(_short(found), ensure_ascii=False))
         else:
             print_report(found)
@@ -160,14 +160,7 @@ def _judge(
     """All that is asked of one guard: every row under the policy, then the splits under smaller ones."""
     work = _work(policy, benchmarks, request)
     rows = sum(len(asked.rows) for under in work.values() for asked in under)
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task(label, total=rows)
-
-        def done(number: int) -> None:
-            progress.advance(task, number)
-
+    with shown(label, rows) as done:
         try:
             return asyncio.run(_ask_all(label, settings, policy, work, request, done))
         except KeyboardInterrupt:

@@ -111,6 +111,21 @@ def test_pictures_lie_beside_the_file_and_missing_ones_are_named(tmp_path: Path)
     }
 
 
+def test_without_a_terminal_progress_and_what_was_wrong_are_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.commands.evaluate_progress.LOG_EVERY_S", 0.0)
+    file = rows_file(tmp_path)
+    with file.open("a") as rows:
+        rows.write("{}\n")
+    with caplog.at_level("INFO", logger="proguard.evaluate"):
+        evaluate.run(settings(), request(tmp_path, file), as_json=True)
+    said = [record.getMessage() for record in caplog.records]
+    assert said[-2:] == ["judged 40 of 40 rows", "mine: no id: 1"]
+    assert len(said) > 2
+    assert vars(caplog.records[-1])["for_example"] == ["line 41"]
+
+
 def test_several_guards_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = tmp_path / "other.toml"
     words = '[guard.settings.words]\n"unsafe:c8" = "C8S1"\n'
