@@ -206,7 +206,7 @@ async def test_a_second_guard_that_hangs_costs_no_time_and_no_memory() -> None:
     began = time.monotonic()
     for _ in range(20):
         assert await guard.judge([GuardRequest("a")] * 10) == [SAFE] * 10
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 3.0  # waited for, each of the 20 would cost 0.2 s
     assert guard.dropped >= 190
     await until(lambda: guard.failed >= 1)
     await guard.close()

@@ -36,7 +36,7 @@ def test_a_call_that_hangs_blocks_no_step(bench: Bench, hung: threading.Event) -
     bench.until(State.SENDING)
     began = time.monotonic()
     bench.publisher.step()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
     assert bench.publisher.state is State.SENDING
     hung.set()
     bench.producer.hangs = None
