@@ -28,7 +28,10 @@ class Review(Written):
     """
 
     review_id: Identifier
-    cluster: Identifier | None = None
+    cluster: Identifier | None = Field(
+        None,
+        description="Told apart from clusters of other consoles' stores: the id of the store, then its own number.",
+    )
     post: Identifier | None = None
     decision: Decision
     name: Phrase | None = None

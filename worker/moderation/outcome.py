@@ -64,7 +64,10 @@ class OutcomeWriter:
         self._max_hit_bytes = max_hit_bytes
 
     def judged(self, source: tuple[str, int, int], headers: Headers, judged: Judged) -> Outcome:
-        """Verdict, and for a novel risk also the risk and the hit, unless the law on minors forbids it."""
+        """Verdict, and for a novel risk also the risk and the hit, unless the law on minors forbids it.
+
+        Then null values take what an earlier judgement, by another guard or of other content, may have published.
+        """
         topic, partition, offset = source
         identity = f"{topic}-{partition}-{offset}"
         now = _now()
@@ -75,7 +78,9 @@ class OutcomeWriter:
         records: tuple[OutcomeRecord, ...] = ((self._topics.verdicts, key, value, common),)
         category = judged.assessment.category
         unsafe_novel = judged.assessment.outcome is _UNSAFE and category.kind is _NOVEL
-        if unsafe_novel and not concerns_minors(category.kind, category.code, category.nearest):
+        if concerns_minors(category.kind, category.code, category.nearest):
+            records += ((self._topics.risks, key, None, []), (self._topics.retraining, key, None, []))
+        elif unsafe_novel:
             risk = self._risk(identity, verdict, category)
             hit_headers = self._headers(cloudevents.RETRAINING_HIT_TYPE, identity, judged, topic, now, headers)
             risk_headers = self._headers(cloudevents.RISK_TYPE, identity, judged, topic, now, headers)

@@ -83,6 +83,8 @@ def test_nobody_is_somebody_by_accident(filled: Store, headers: dict[str, str]) 
     with visiting(filled, None) as visitor:
         twice = [("X-User", "vera"), ("X-User", "rita")]
         assert visitor.client.get("/", headers=twice).status_code == 401
+        groups = [("X-User", "vera"), ("X-Groups", "safety-leads"), ("X-Groups", "viewers")]
+        assert visitor.client.get("/", headers=groups).status_code == 401
 
 
 def test_a_header_of_an_untrusted_peer_is_not_believed(filled: Store) -> None:

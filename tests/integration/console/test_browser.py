@@ -12,11 +12,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
 
-from schemas.review import Decision
+from schemas.review import Decision, Review
 from tests.support.console_server import served
-from worker.console.store import Store, reviewing
+from worker.console.store import Store, outbox
 from worker.console.store.models import QueueRow
-from worker.console.store.reviewing import as_record
 
 SCREENSHOTS = Path(__file__).parents[3] / "build" / "screenshots"
 PAGES = (
@@ -65,7 +64,7 @@ def test_from_the_overview_to_a_confirmed_category_and_back_by_keyboard_alone(
         press("Enter")
     expect(page.get_by_text("Your decision is recorded")).to_be_visible()
     expect(page.locator(".state.confirmed")).to_be_visible()
-    (record,) = [as_record(row) for row in _latest(store) if row.reviewer == "local"]
+    (record,) = [each for each in _latest(store) if each.reviewer == "local"]
     assert (record.decision, record.name) == (Decision.CONFIRM, "Fake payment stickers")
     press("u")
     expect(page.get_by_text("(undone)")).to_be_visible()
@@ -75,9 +74,9 @@ def test_from_the_overview_to_a_confirmed_category_and_back_by_keyboard_alone(
     page.context.close()
 
 
-def _latest(store: Store) -> list[Any]:
+def _latest(store: Store) -> list[Review]:
     with store.reading() as session:
-        return reviewing.unpublished(session)
+        return outbox.due(session)
 
 
 @pytest.mark.timeout(400)

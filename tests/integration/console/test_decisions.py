@@ -1,16 +1,20 @@
 """Decisions in the store: who was faster, what an undo brings back, and what law 11 takes out."""
 
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from schemas.review import Decision
+from proguard_core.dataset.reviews import standing
+from schemas.review import Decision, Review
 from tests.integration.console.test_store import KEY, take, taken
 from tests.support.risks import NOW, new_risk, unit
-from worker.console.store import Store, audit, reading, reviewing
+from worker.console.store import Store, audit, outbox, reading, reviewing
 from worker.console.store.audit import Label
 from worker.console.store.models import ClusterRow, ClusterState, QueueRow, ReviewRow, RiskRow, Stratum
+from worker.console.store.outbox import as_record
 from worker.console.store.reviewing import ConflictError, Decided, ReviewError
 
 
@@ -29,6 +33,16 @@ def decide(store: Store, version: int, who: str = "ada", two: bool = False, **sa
     with store.writing() as session:
         decided = Decided(reviewer=who, version=version, **fields)  # type: ignore[arg-type]
         return reviewing.decide(session, "R1", decided, NOW, two_persons=two)
+
+
+def due(store: Store) -> list[Review]:
+    with store.reading() as session:
+        return outbox.due(session)
+
+
+def undo(store: Store, review_id: str) -> None:
+    with store.writing() as session:
+        reviewing.undo(session, review_id, "eve", NOW + timedelta(minutes=1))
 
 
 def shown(store: Store) -> ClusterRow:
@@ -52,20 +66,68 @@ def test_an_undo_is_another_record_and_brings_back_what_was(store: Store, cluste
     review = decide(store, 1).review
     with store.writing() as session:
         undoing = reviewing.undo(session, review.review_id, "ben", NOW + timedelta(minutes=1))
-        assert reviewing.as_record(undoing).undoes == review.review_id
+        assert as_record(undoing, "").undoes == review.review_id
     assert (shown(store).state, shown(store).name) == (ClusterState.OPEN, "Ticket touting")
     with store.writing() as session, pytest.raises(ReviewError, match="already"):
         reviewing.undo(session, review.review_id, "ben", NOW)
     with store.reading() as session:
-        assert len(reviewing.unpublished(session)) == 2
+        assert len(outbox.due(session)) == 2
 
 
 def test_with_two_persons_the_second_one_decides(store: Store, cluster: str) -> None:
     assert not decide(store, 1, two=True).counts
     assert shown(store).state is ClusterState.OPEN
     assert not decide(store, 2, two=True).counts
-    assert decide(store, 3, who="ben", two=True).counts
+    assert due(store) == []
+    second = decide(store, 3, who="ben", two=True)
+    assert second.counts
     assert shown(store).state is ClusterState.CONFIRMED
+    assert sorted(each.reviewer for each in due(store)) == ["ada", "ada", "ben"]
+    # One that is left of two does not stand, here or on the topic.
+    undo(store, second.review.review_id)
+    assert shown(store).state is ClusterState.OPEN
+    assert standing(due(store)) == []
+
+
+def test_of_three_who_agree_one_may_go(store: Store, cluster: str) -> None:
+    reviews = [decide(store, at, who=who, two=True).review for at, who in enumerate(("ada", "ben", "eve"), 1)]
+    undo(store, reviews[0].review_id)
+    assert shown(store).state is ClusterState.CONFIRMED
+    assert sorted(each.reviewer for each in standing(due(store))) == ["ben", "eve"]
+    undo(store, reviews[2].review_id)
+    assert shown(store).state is ClusterState.OPEN
+    assert standing(due(store)) == []
+
+
+def test_what_waits_for_a_second_person_and_is_withdrawn_never_reaches_the_topic(store: Store, cluster: str) -> None:
+    undo(store, decide(store, 1, two=True, decision=Decision.REJECT, name=None).review.review_id)
+    assert due(store) == []
+    assert not decide(store, 3, who="ben", two=True, decision=Decision.REJECT, name=None).counts
+
+
+def test_clusters_of_two_stores_have_two_ids_on_the_topic(store: Store, cluster: str, tmp_path: Path) -> None:
+    decide(store, 1)
+    (record,) = due(store)
+    other = Store(f"sqlite:///{tmp_path / 'other.db'}", create=True)
+    with store.reading() as session, other.reading() as others:
+        assert outbox.store_id(session) != outbox.store_id(others)
+        assert record.cluster == f"{outbox.store_id(session)}-R1"
+    other.close()
+
+
+@pytest.mark.parametrize("two", [False, True])
+def test_words_beside_a_merge_into_minors_are_never_written(store: Store, cluster: str, two: bool) -> None:
+    said: dict[str, Any] = {
+        "decision": Decision.MERGE,
+        "name": "a name",
+        "code": "C11S1",
+        "synonyms": ("another",),
+        "note": "a note",
+    }
+    with pytest.raises(ReviewError, match="gets no name"):
+        decide(store, 1, two=two, **{**said, "decision": Decision.CONFIRM})
+    review = decide(store, 1, two=two, **said).review
+    assert (review.name, review.synonyms, review.note) == (None, [], None)
 
 
 def test_what_concerns_minors_leaves_the_store_with_all_members(store: Store, cluster: str) -> None:

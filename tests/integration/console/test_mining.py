@@ -27,6 +27,7 @@ from worker.console.mining.publishing import ReviewPublisher
 from worker.console.store import Store, reading, reviewing
 from worker.console.store.arrivals import NewRisk
 from worker.console.store.models import ClusterRow, QueueRow, ReviewRow, RiskRow
+from worker.console.store.outbox import as_record, store_id
 from worker.console.store.reviewing import Decided
 from worker.errors import FencedError
 from worker.local import emerging
@@ -170,8 +171,10 @@ def test_from_posts_to_a_cluster_and_its_review_on_the_topic(
     with store.reading() as session:
         (kept,) = reviewing.reviews_of(session, row.id)
         assert kept.published_at is not None
-        assert len(reviewing.as_record(kept).posts) == row.size
-        assert Review.model_validate_json(reviewing.as_record(kept).model_dump_json()).review_id == review.review_id
+        record = as_record(kept, store_id(session))
+        assert len(record.posts) == row.size
+        assert record.cluster == f"{store_id(session)}-{row.id}"
+        assert Review.model_validate_json(record.model_dump_json()).review_id == review.review_id
 
 
 def test_posts_of_the_audit_sample_are_fetched_while_they_are_there(

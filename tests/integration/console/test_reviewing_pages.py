@@ -7,7 +7,7 @@ from proguard_core.policy.loader import load_policy, parse_policy
 from schemas.review import Decision, Review
 from tests.support.console_pages import row_of, settings_of, visiting
 from worker.console.policy_draft import DraftError, draft
-from worker.console.store import Store, reviewing
+from worker.console.store import Store, outbox
 from worker.console.store.models import ClusterRow, QueueRow, ReviewRow
 from worker.console.web.policies import policy_file
 
@@ -17,7 +17,7 @@ CONFIRM = {"decision": "confirm", "name": "Ticket touting", "version": "1", "syn
 def records(store: Store) -> list[Review]:
     """What goes to the topic, in its order."""
     with store.reading() as session:
-        return [reviewing.as_record(row) for row in reviewing.unpublished(session)]
+        return outbox.due(session)
 
 
 def test_two_reviewers_at_once_are_told_and_nothing_is_overwritten(filled: Store) -> None:

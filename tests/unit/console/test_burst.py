@@ -50,6 +50,28 @@ def test_twice_as_many_posts_of_which_twice_as_many_were_judged_is_calm() -> Non
     assert find(risks, rates, NOW, SETTINGS).finding is Finding.CALM
 
 
+def test_the_same_authors_seen_by_two_revisions_at_once_are_as_many_as_before() -> None:
+    """Each posts all day, so that both revisions see him: a slow roll-out is no burst."""
+    day = timedelta(days=1)
+    rates = {key: 1000 for key in judged() if key[0] <= (NOW - day).strftime("%Y-%m-%dT%H")}
+    lately = [hour for hour, _ in judged() if hour > (NOW - day).strftime("%Y-%m-%dT%H")]
+    rates |= {(hour, revision): 500 for hour in lately for revision in ("old", "new")}
+    risks = [
+        Seen(
+            NOW - back * day - timedelta(hours=2 * post + 1),
+            f"a-{author}",
+            ("old", "new")[(author + post) % 2] if not back else "old",
+        )
+        for back in range(15)
+        for author in range(80)
+        for post in range(10)
+    ]
+    found = find(risks, rates, NOW, SETTINGS)
+    assert found.finding is Finding.CALM
+    assert found.ratio is not None
+    assert 0.9 < found.ratio.value < 1.1
+
+
 def test_without_a_past_nothing_is_told() -> None:
     found = find(seen(50, 10, 0.01), judged(days=0.5), NOW, SETTINGS)
     assert (found.finding, found.ratio) == (Finding.CALM, None)

@@ -56,7 +56,7 @@ def judged(assessment: Assessment, post: Post | None = None, coverage: Coverage 
 def write(assessment: Assessment, post: Post | None = None, *, limit: int = 1_000_000) -> dict[str, dict[str, Any]]:
     """Record values by kind, each held to its model and to the schema that outsiders are given."""
     outcome = writer(limit).judged(SOURCE, None, judged(assessment, post))
-    return {NAMES[record[0]]: checked(record) for record in outcome.records}
+    return {NAMES[record[0]]: checked(record) for record in outcome.records if record[2] is not None}
 
 
 def checked(record: OutcomeRecord) -> dict[str, Any]:
@@ -84,6 +84,15 @@ CATEGORIES = [
     Category(CategoryKind.HALLUCINATED, "C11S1", name=SECRET),
 ]
 OUTCOMES = [(Outcome.UNSAFE, None), (Outcome.UNSAFE, Reason.TRUNCATED), (Outcome.UNDETERMINED, Reason.GUARD_FAILED)]
+
+
+def test_law_11_what_an_earlier_judgement_published_is_taken_back() -> None:
+    """By a guard that did not see it, or of what the post said before."""
+    minors = Category(CategoryKind.KNOWN, code="C11S1", name="Minors")
+    outcome = writer().judged(SOURCE, None, judged(Assessment(Outcome.UNSAFE, None, Outcome.UNSAFE, None, minors)))
+    nulls = [(topic, key) for topic, key, value, _ in outcome.records if value is None]
+    assert nulls == [(TOPICS.risks, b"p1"), (TOPICS.retraining, b"p1")]
+    assert len(outcome.records) == 3
 
 
 @pytest.mark.parametrize(("said", "category"), list(product(OUTCOMES, CATEGORIES)))

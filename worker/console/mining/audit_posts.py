@@ -82,8 +82,12 @@ class AuditPosts:
         return {"text": post.text, "response": post.response, "language": post.language, "images": images}
 
     def _put(self, session: Session, row_id: int, content: dict[str, Any]) -> None:
-        """Unless the post was erased since: then its row is gone, or is on its way."""
+        """Unless the post was erased since: what was judged before must not come back."""
         row = session.get(QueueRow, row_id)
-        if row is None or row.label is not None or erasing.was_erased(session, row.post_id):
+        if row is None or row.label is not None:
+            return
+        erased_at = erasing.erased_at(session, row.post_id)
+        if erased_at is not None and erased_at >= row.judged_at:
+            session.delete(row)
             return
         session.execute(update(QueueRow).where(QueueRow.id == row_id).values(fetched_at=self._clock(), **content))

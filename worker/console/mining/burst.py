@@ -61,7 +61,7 @@ class Burst:
 
 @dataclass(slots=True)
 class Counts:
-    """Authors, an author once a day, and verdicts, by revision."""
+    """Authors, an author once a day with the revision that saw him first, and verdicts, by revision."""
 
     authors: dict[str, int] = field(default_factory=dict)
     verdicts: dict[str, int] = field(default_factory=dict)
@@ -79,7 +79,7 @@ def find(seen: Iterable[Seen], exposure: Exposure, now: datetime, settings: Burs
     """Look at the last day, then at longer times: what begins slowly is seen later. The figures are those of the burst,
     or of the day. seen: risks of one cluster, at least those of LOOKS_BACK.
     """
-    kept = list(seen)
+    kept = sorted(seen, key=lambda each: each.at)
     day = _look(kept, exposure, now, WINDOWS[0], settings)
     if day.finding is Finding.BURST:
         return day
@@ -119,13 +119,15 @@ def _by_itself(revision: str, lately: Counts, past: Counts, window: timedelta, s
 
 
 def _counted(seen: Sequence[Seen], exposure: Exposure, now: datetime, window: timedelta) -> tuple[Counts, Counts]:
+    """Lately and before. seen: in the order of their times."""
     lately, past = Counts(), Counts()
-    once: set[tuple[int, str, str]] = set()
+    once: set[tuple[int, str]] = set()
+    # Where two revisions judge at once, each is the first to see an author as often as it has a share of the verdicts.
     for each in seen:
         back = int((now - each.at) / _DAY)
-        if each.at > now or now - each.at >= PAST + window or (back, each.author, each.revision) in once:
+        if each.at > now or now - each.at >= PAST + window or (back, each.author) in once:
             continue
-        once.add((back, each.author, each.revision))
+        once.add((back, each.author))
         counts = (lately if now - each.at < window else past).authors
         counts[each.revision] = counts.get(each.revision, 0) + 1
     begins, ends = (now - window).strftime("%Y-%m-%dT%H"), now.strftime("%Y-%m-%dT%H")

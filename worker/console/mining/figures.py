@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from worker.console.mining import burst
 from worker.console.mining.burst import LOOKS_BACK, BurstSettings, Exposure, Finding, Seen
 from worker.console.settings import ConsoleSettings
+from worker.console.store import erasing
 from worker.console.store.models import (
     Change,
     ClusterDayRow,
@@ -42,8 +43,9 @@ class Figures:
             self.settings.emerging_authors,
             timedelta(hours=self.settings.hold_hours),
         )
+        kept_from = erasing.oldest(now, self.settings.retention_days)
         for row in session.scalars(select(ClusterRow).where(ClusterRow.id.in_(wanted))):
-            if row.state is not ClusterState.GONE and _count(session, row, now):
+            if row.state is not ClusterState.GONE and _count(session, row, now, kept_from):
                 _days(session, row.id)
                 self._judge(session, row, exposure, now, bounds)
 
@@ -90,8 +92,8 @@ def exposure_of(session: Session, now: datetime) -> Exposure:
     return {(hour, revision): int(verdicts) for hour, revision, verdicts in session.execute(asked)}
 
 
-def _count(session: Session, row: ClusterRow, now: datetime) -> bool:
-    """Sizes and spread; False where no member is left."""
+def _count(session: Session, row: ClusterRow, now: datetime, kept_from: datetime) -> bool:
+    """Sizes and spread; False where no member is left. kept_from: days before may have lost members by age only."""
     mine = RiskRow.cluster_id == row.id
     author = func.coalesce(RiskRow.author_id, RiskRow.post_id)
     first, last = func.min(RiskRow.observed_at), func.max(RiskRow.observed_at)
@@ -102,7 +104,8 @@ def _count(session: Session, row: ClusterRow, now: datetime) -> bool:
     if not size:
         row.emerging, row.held_since, row.last_day = False, None, 0
         row.modalities, row.languages = {}, {}
-        session.execute(delete(ClusterDayRow).where(ClusterDayRow.cluster_id == row.id))
+        emptied = ClusterDayRow.day >= kept_from.strftime("%Y-%m-%d")
+        session.execute(delete(ClusterDayRow).where(ClusterDayRow.cluster_id == row.id, emptied))
         return False
     row.first_seen, row.last_seen = begins, ends
     lately = select(func.count()).where(mine, RiskRow.observed_at > now - _DAY)

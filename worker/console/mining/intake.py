@@ -17,7 +17,7 @@ from schemas.verdict import Verdict
 from worker.console.settings import ConsoleSettings
 from worker.console.store.arrivals import Arrivals, NewRisk, Place, VerdictKey, draw, order_key
 from worker.console.store.erasing import Tombstone
-from worker.console.store.models import Stratum
+from worker.console.store.models import MOST_CLUSTER_CHARACTERS, MOST_CODE_CHARACTERS, Stratum
 from worker.console.store.reading import hour_of
 from worker.settings import TopicSettings
 
@@ -72,13 +72,11 @@ class Intake:
         if record.value is None:
             if record.topic in self._erasable and record.key is not None:
                 at = datetime.fromtimestamp(record.time_ms / 1000, UTC)
-                post_id = record.key.decode("utf-8", "replace")
-                batch.arrivals.tombstones.append(Tombstone(post_id, at))
-                self._forget(batch, post_id, at)
+                self._erase(batch, record.key.decode("utf-8", "replace"), at)
             return
         try:
             self._readers[record.topic](batch, record.value)
-        except (ValidationError, ValueError):
+        except (ValidationError, ValueError, OverflowError):  # of a time that has no place in UTC
             batch.problems[f"{NO_RECORD}: {record.topic}"] += 1
 
     def _verdict(self, batch: Batch, value: bytes) -> None:
@@ -89,6 +87,9 @@ class Intake:
         revision, time = verdict.guard.revision, verdict.judged_at.astimezone(UTC)
         key = VerdictKey(hour_of(time), revision, verdict.modality.value, verdict.outcome.value, name, stratum)
         batch.arrivals.verdicts[key] += 1
+        if concerns_minors(category.kind, category.code, category.nearest):
+            # Law 11: whatever an earlier judgement left here of the post goes.
+            self._erase(batch, verdict.post_id, time)
         seen = batch.arrivals.seen.get(revision)
         first, last = (time, time) if seen is None else (min(seen[1], time), max(seen[2], time))
         batch.arrivals.seen[revision] = (verdict.guard.name, first, last)
@@ -106,18 +107,25 @@ class Intake:
 
     def _risk(self, batch: Batch, value: bytes) -> None:
         risk = Risk.model_validate_json(value)
+        risk.observed_at.astimezone(UTC)
         batch.arrivals.risks.setdefault(risk.risk_id, NewRisk(risk))
 
     def _hit(self, batch: Batch, value: bytes) -> None:
         hit = RetrainingHit.model_validate_json(value)
+        hit.observed_at.astimezone(UTC)
         batch.arrivals.risks[hit.risk_id] = NewRisk(hit)
 
     def _review(self, batch: Batch, value: bytes) -> None:
-        batch.reviews.append(Review.model_validate_json(value))
+        review = Review.model_validate_json(value)
+        review.reviewed_at.astimezone(UTC)
+        if len(review.cluster or "") > MOST_CLUSTER_CHARACTERS or len(review.code or "") > MOST_CODE_CHARACTERS:
+            raise ValueError("longer than any of ours")
+        batch.reviews.append(review)
 
     @staticmethod
-    def _forget(batch: Batch, post_id: str, at: datetime) -> None:
+    def _erase(batch: Batch, post_id: str, at: datetime) -> None:
         """Of this batch too: its rows are written before its tombstones are followed, but were vectors made of them."""
+        batch.arrivals.tombstones.append(Tombstone(post_id, at))
         risks = batch.arrivals.risks
         for risk_id in [
             key for key, new in risks.items() if new.risk.post_id == post_id and new.risk.observed_at <= at

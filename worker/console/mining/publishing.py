@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from schemas import cloudevents
 from schemas.review import Review
-from worker.console.store import Store, reviewing
+from worker.console.store import Store, outbox
 from worker.errors import ConfigurationError
 from worker.moderation.client_config import BROKER_MAX_MESSAGE_BYTES, loader_config, log_error
 from worker.moderation.tracing import new_traceparent
@@ -44,7 +44,7 @@ class ReviewPublisher:
         """
         done = self._note()
         with self._store.reading() as session:
-            waiting = [reviewing.as_record(row) for row in reviewing.unpublished(session)]
+            waiting = outbox.due(session)
         try:
             for review in waiting:
                 if review.review_id not in self._flying:
@@ -95,7 +95,7 @@ class ReviewPublisher:
         confirmed = self._confirmed
         if confirmed:
             with self._store.writing() as session:
-                reviewing.published(session, confirmed, self._clock())
+                outbox.published(session, confirmed, self._clock())
         self._confirmed = []
         return len(confirmed)
 

@@ -13,8 +13,8 @@ How it is used (docs/risks.md says what the figures mean):
   stratum), every_member and every_cluster (for exports, streamed).
 - `search.search`: names and rationales, with a RiskFilter; the same for both databases.
 - `reviewing`: decide, decide_post, undo, snooze, plan, reviews_of; ConflictError.now is the cluster as it is. Every
-  decision takes the `version` that the reviewer saw. `unpublished`, `published` and `as_record` carry records to the
-  topic: the mining process does that, a page has nothing to do for it.
+  decision takes the `version` that the reviewer saw.
+- `outbox`: due, published. The mining process carries records to the topic; a page has nothing to do for it.
 - `audit`: next_post (claims), label, relabel, waiting, prevalence. Pages never show
   `stratum`, or that a post is sampled.
 - `erasing`: erase_author, was_erased (for links to what is gone), sweep, withhold.

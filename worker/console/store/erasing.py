@@ -38,7 +38,13 @@ def post_hash(post_id: str) -> str:
 
 def was_erased(session: Session, post_id: str) -> bool:
     """Whether the post was here, or was to come, and was erased: for links to it."""
-    return session.get(ErasureRow, post_hash(post_id)) is not None
+    return erased_at(session, post_id) is not None
+
+
+def erased_at(session: Session, post_id: str) -> datetime | None:
+    """When the post was last erased; what was judged later is another post's life."""
+    row = session.get(ErasureRow, post_hash(post_id))
+    return None if row is None else row.erased_at
 
 
 def erase_posts(session: Session, tombstones: Iterable[Tombstone]) -> Erased:
@@ -81,9 +87,14 @@ def withhold(session: Session, post_ids: Sequence[str], now: datetime) -> None:
     erase_posts(session, [Tombstone(post_id, now) for post_id in post_ids])
 
 
+def oldest(now: datetime, retention_days: int) -> datetime:
+    """From when on something is kept: a midnight UTC, since figures are of whole days and stay as they were."""
+    return (now - timedelta(days=retention_days)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def sweep(session: Session, now: datetime, retention_days: int) -> Erased:
     """Forget by age. Sampled posts keep their label and place, without content, for the figures of the past."""
-    limit = now - timedelta(days=retention_days)
+    limit = oldest(now, retention_days)
     risks = count(session, delete(RiskRow).where(RiskRow.observed_at < limit))
     old = QueueRow.judged_at < limit
     gone = count(session, delete(QueueRow).where(old, QueueRow.label.is_(None)))

@@ -18,8 +18,9 @@ from worker.console.store.columns import SafeText, UtcTime, Vector
 # SQLite counts rows by itself only where the key is an INTEGER.
 _Number = BigInteger().with_variant(Integer, "sqlite")
 _ID = String(512)
-_CODE = String(16)
-_SHORT = String(64)
+MOST_CODE_CHARACTERS, MOST_CLUSTER_CHARACTERS = 16, 64
+_CODE = String(MOST_CODE_CHARACTERS)
+_SHORT = String(MOST_CLUSTER_CHARACTERS)
 
 
 def _choice(kind: type[StrEnum]) -> Enum:

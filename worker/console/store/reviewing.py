@@ -1,22 +1,22 @@
-"""Decisions of people: what they do to a cluster, how they are undone, and the records that go to the reviews topic.
+"""Decisions of people: what they do to a cluster, and how they are undone.
 
-A decision is written with what it changes in one transaction, and published afterwards (`unpublished`): the topic may
-be away for a while, and a review is never lost.
+A decision is written with what it changes in one transaction, and published afterwards (outbox.py): the topic may be
+away for a while, and a review is never lost.
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proguard_core.policy.policy import MINORS, SEXUAL, concerns_minors
 from proguard_core.policy.taxonomy import name_key
 from schemas.common import CategoryKind
-from schemas.review import Decision, Review
+from schemas.review import Decision
 from worker.console.store.erasing import withhold
 from worker.console.store.models import (
     AuditRow,
@@ -27,6 +27,7 @@ from worker.console.store.models import (
     ReviewRow,
     RiskRow,
 )
+from worker.console.store.outbox import as_record
 
 MAX_POSTS = 2000
 _STATES = {
@@ -87,8 +88,8 @@ def decide(
 ) -> Reviewed:
     """Decide on a cluster. ConflictError where it changed since it was seen, ReviewError where it is not there.
 
-    two_persons: the cluster changes when a second person decides the same. What is merged into a category about minors
-    leaves the store with all its members (law 11).
+    two_persons: the cluster changes, and the topic hears of it, when a second person decides the same. What is merged
+    into a category about minors leaves the store with all its members (law 11).
     """
     row = _locked(session, cluster_id)
     if row is None:
@@ -101,12 +102,16 @@ def decide(
     before = {"state": row.state.value, "name": row.name, "code": row.code, "named_by": row.named_by}
     review = _write(session, cluster_id, None, decided, now)
     review.posts = _members(session, cluster_id)
-    agreed = _agreeing(session, review) if two_persons else [decided.reviewer, ""]
-    counts = len(set(agreed)) > 1 or decided.decision is Decision.RENAME
-    review.before = {**before, "counts": counts}
+    needs_two = two_persons and decided.decision is not Decision.RENAME
+    same = _agreeing(session, review) if needs_two else []
+    agreed = sorted({each.reviewer for each in same} | {decided.reviewer})
+    counts = not needs_two or len(agreed) > 1
+    review.before = {**before, "counts": counts, "needs_two": needs_two}
     if counts:
+        for each in same:
+            each.before = {**each.before, "counts": True}
         _apply(row, decided)
-        if decided.code in _WITHHELD and decided.decision is not Decision.REJECT:
+        if _is_withheld(decided.decision, decided.code):
             _withhold(session, row, review, now)
     row.version += 1
     detail = {"review": review.review_id, "decision": decided.decision.value, "by": decided.reviewer, "counts": counts}
@@ -128,7 +133,7 @@ def undo(session: Session, review_id: str, reviewer: str, now: datetime) -> Revi
     """Withdraw a decision: another record. The cluster is what the decisions that still stand make of it.
 
     Anybody who may review may withdraw it, a colleague's too; the record says who did. ReviewError where it cannot be
-    withdrawn: unknown, undone already, or an undoing itself.
+    withdrawn: unknown, undone already, or an undoing itself. Where two must agree and one is left, his goes too.
     """
     row = session.get(ReviewRow, review_id)
     if row is None or row.undoes is not None:
@@ -137,25 +142,14 @@ def undo(session: Session, review_id: str, reviewer: str, now: datetime) -> Revi
         raise ReviewError("it has been undone already")
     if row.code in _WITHHELD and row.before.get("counts", True):
         raise ReviewError("what it withheld is gone, so it cannot be undone")
-    undoing = ReviewRow(
-        review_id=_new_id(),
-        cluster_id=row.cluster_id,
-        post_id=row.post_id,
-        decision=row.decision,
-        name=row.name,
-        code=row.code,
-        synonyms=row.synonyms,
-        posts=row.posts,
-        reviewer=reviewer,
-        reviewed_at=now,
-        undoes=review_id,
-        before={},
-    )
-    session.add(undoing)
-    session.flush()
+    undoing = _withdraw(session, row, reviewer, now)
+    if row.before.get("needs_two"):
+        left = [each for each in _agreeing(session, row) if each.before.get("counts")]
+        if len({each.reviewer for each in left}) == 1:
+            for each in left:
+                _withdraw(session, each, reviewer, now)
     if row.cluster_id is not None:
         _restore(session, row, undoing, now)
-    _log(session, now, reviewer, "undo", row.cluster_id or row.post_id or "", {"review": review_id})
     return undoing
 
 
@@ -190,35 +184,6 @@ def reviews_of(session: Session, cluster_id: str) -> list[ReviewRow]:
     return list(session.scalars(asked.order_by(ReviewRow.reviewed_at.desc(), ReviewRow.review_id)))
 
 
-def unpublished(session: Session, limit: int = 500) -> list[ReviewRow]:
-    """Records that the topic does not have yet, the earliest first."""
-    asked = select(ReviewRow).where(ReviewRow.published_at.is_(None))
-    return list(session.scalars(asked.order_by(ReviewRow.reviewed_at, ReviewRow.review_id).limit(limit)))
-
-
-def published(session: Session, review_ids: Iterable[str], now: datetime) -> None:
-    """Note that the broker has them."""
-    ids = list(review_ids)
-    session.execute(update(ReviewRow).where(ReviewRow.review_id.in_(ids)).values(published_at=now))
-
-
-def as_record(row: ReviewRow) -> Review:
-    """The record of `moderation.reviews`; its key is the review_id."""
-    return Review(
-        review_id=row.review_id,
-        cluster=row.cluster_id,
-        post=row.post_id,
-        decision=Decision(row.decision),
-        name=row.name,
-        code=row.code,
-        synonyms=row.synonyms,
-        posts=row.posts,
-        undoes=row.undoes,
-        reviewer=row.reviewer,
-        reviewed_at=row.reviewed_at,
-    )
-
-
 def _locked(session: Session, cluster_id: str) -> ClusterRow | None:
     """For update: a second reviewer waits here, and then sees what the first one did."""
     asked = select(ClusterRow).where(ClusterRow.id == cluster_id).with_for_update()
@@ -233,26 +198,52 @@ def _open(session: Session, cluster_id: str) -> ClusterRow:
 
 
 def _write(session: Session, cluster_id: str | None, post_id: str | None, decided: Decided, now: datetime) -> ReviewRow:
+    # Law 11: whatever was written beside it would go where the content must not.
+    withheld = _is_withheld(decided.decision, decided.code)
+    if withheld and decided.decision is not Decision.MERGE:
+        raise ReviewError(f"what concerns minors gets no name: merge it into {SEXUAL} or {MINORS}")
     row = ReviewRow(
         review_id=_new_id(),
         cluster_id=cluster_id,
         post_id=post_id,
         decision=decided.decision.value,
-        name=decided.name,
+        name=None if withheld else decided.name,
         code=decided.code,
-        synonyms=list(decided.synonyms),
+        synonyms=[] if withheld else list(decided.synonyms),
         posts=[],
-        note=decided.note,
+        note=None if withheld else decided.note,
         reviewer=decided.reviewer,
         reviewed_at=now,
         before={},
     )
     try:
-        as_record(row)
+        as_record(row, "")
     except ValueError as error:
         raise ReviewError(_first_line(error)) from None
     session.add(row)
     return row
+
+
+def _withdraw(session: Session, row: ReviewRow, reviewer: str, now: datetime) -> ReviewRow:
+    undoing = ReviewRow(
+        review_id=_new_id(),
+        cluster_id=row.cluster_id,
+        post_id=row.post_id,
+        decision=row.decision,
+        name=row.name,
+        code=row.code,
+        synonyms=row.synonyms,
+        posts=row.posts,
+        reviewer=reviewer,
+        reviewed_at=now,
+        undoes=row.review_id,
+        # What never reached the topic needs no withdrawal there.
+        before={} if row.before.get("counts", True) else {"counts": False},
+    )
+    session.add(undoing)
+    session.flush()
+    _log(session, now, reviewer, "undo", row.cluster_id or row.post_id or "", {"review": row.review_id})
+    return undoing
 
 
 def _apply(row: ClusterRow, decided: Decided) -> None:
@@ -269,7 +260,10 @@ def _withhold(session: Session, row: ClusterRow, review: ReviewRow, now: datetim
     withhold(session, list(session.scalars(select(RiskRow.post_id).where(RiskRow.cluster_id == row.id))), now)
     for each in [row, *_parts_of(session, row.id)]:
         each.name, each.words, each.emerging, each.code = _NO_NAME, [], False, review.code
-    review.name, review.synonyms, review.note = None, [], None
+
+
+def _is_withheld(decision: Decision, code: str | None) -> bool:
+    return code in _WITHHELD and decision is not Decision.REJECT
 
 
 def _parts_of(session: Session, cluster_id: str) -> list[ClusterRow]:
@@ -324,17 +318,16 @@ def _replay(session: Session, row: ClusterRow) -> None:
             _apply(row, Decided(Decision(each.decision), each.reviewer, each.name, each.code))
 
 
-def _agreeing(session: Session, review: ReviewRow) -> list[str]:
-    """The people whose decision is this one too, the reviewer among them."""
+def _agreeing(session: Session, review: ReviewRow) -> list[ReviewRow]:
+    """Decisions of this store that say the same and stand; of others' consoles' nobody here knows who agreed."""
     undone = select(ReviewRow.undoes).where(ReviewRow.undoes.is_not(None))
     asked = select(ReviewRow).where(ReviewRow.cluster_id == review.cluster_id, ReviewRow.undoes.is_(None))
     rows = session.scalars(asked.where(ReviewRow.decision == review.decision, ReviewRow.review_id.not_in(undone)))
-    same = [
-        each.reviewer
+    return [
+        each
         for each in rows
-        if each.code == review.code and name_key(each.name or "") == name_key(review.name or "")
+        if each.before and each.code == review.code and name_key(each.name or "") == name_key(review.name or "")
     ]
-    return sorted({*same, review.reviewer})
 
 
 def _members(session: Session, cluster_id: str) -> list[str]:

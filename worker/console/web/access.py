@@ -111,6 +111,8 @@ class Access:
         groups: set[str] = set()
         if self._settings.groups_header is not None:
             given = request.headers.getlist(self._settings.groups_header)
+            if len(given) > 1:  # the browser's beside the proxy's
+                return None
             groups = {group.strip() for line in given for group in line.split(",")} - {""}
         role = self._role({name, *groups})
         return None if role is None else Person(name, role)

@@ -121,6 +121,8 @@ async def posted(request: Request, console: Here) -> dict[str, str]:
     token = fields.pop(CSRF_FIELD, "") or request.headers.get(CSRF_HEADER, "")
     if not cookie or not secrets.compare_digest(cookie.encode("utf-8", "replace"), token.encode("utf-8", "replace")):
         raise Refused(403, "This form has expired", "Load the page again, then repeat what you did.")
+    if any("\0" in value for value in fields.values()):
+        raise Refused(422, "A field holds a character that no text has (NUL)")
     return fields
 
 
