@@ -35,7 +35,7 @@ class Wrappers:
 
     cache_size: int
     cascade: dict[str, object] | None
-    shadow: dict[str, object]
+    shadow: dict[str, object] | None
 
     def around(self, guard: Guard, policy: Policy, create: Create) -> Guard:
         """The guard in its wrappers, the shadow outermost. create makes the second guard. ValueError names the key."""
@@ -43,22 +43,22 @@ class Wrappers:
             guard = _cascaded(guard, self.cascade, policy, create)
         if self.cache_size:
             guard = CachedGuard(guard, policy, self.cache_size)
-        return _shadowed(guard, self.shadow, policy, create) if self.shadow else guard
+        return guard if self.shadow is None else _shadowed(guard, self.shadow, policy, create)
 
 
 def split(options: GuardOptions) -> tuple[GuardOptions, Wrappers]:
     """The engine's own options, and the wrappers'. ValueError names the wrong key."""
     own = dict(options.settings)
     cache_size = checked.whole(own, "cache_size", 0, least=0)
-    shadow = own.get("shadow", {})
-    if not isinstance(shadow, dict):
+    shadow = own.get("shadow")
+    if shadow is not None and not isinstance(shadow, dict):
         raise ValueError("guard.settings.shadow must be a table")
     cascade = own.get("cascade")
     if cascade is not None and not isinstance(cascade, dict):
         raise ValueError("guard.settings.cascade must be a table")
     for key in checked.WRAPPERS:
         own.pop(key, None)
-    return replace(options, settings=own), Wrappers(cache_size, cascade, cast(dict[str, object], shadow))
+    return replace(options, settings=own), Wrappers(cache_size, cascade, shadow)
 
 
 def _cascaded(second: Guard, table: dict[str, object], policy: Policy, create: Create) -> Guard:

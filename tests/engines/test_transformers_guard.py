@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from proguard_core.guards.asking import Question
 from proguard_core.guards.protocol import GuardError, GuardOptions, GuardRequest, Judgement, Picture
@@ -109,15 +110,41 @@ async def test_an_adapter_that_is_no_adapter_changes_nothing(
     (tmp_path / "other-shape" / "adapter_config.json").write_text(json.dumps({**config, "r": config["r"] * 2}))
     shutil.copytree(tiny_adapter, tmp_path / "broken")
     (tmp_path / "broken" / "adapter_model.safetensors").write_bytes(b"no weights")
+    # The first of their weights fit, and are in the model by the time the others are seen not to.
+    weights = load_file(tiny_adapter / "adapter_model.safetensors")
+    last = max(weights)
+    own, pair = weights[last], last.partition(".lora_")[0]
+    for name, changed in (
+        ("one-other-shape", {**weights, last: own.new_zeros(own.shape[0] + 3, own.shape[1])}),
+        ("one-missing", {key: each for key, each in weights.items() if not key.startswith(pair)}),
+    ):
+        shutil.copytree(tiny_adapter, tmp_path / name)
+        save_file(changed, tmp_path / name / "adapter_model.safetensors")
     async with started(tiny_taught_model, adapters=str(tmp_path)) as guard:
         before, base = await guard.judge([GuardRequest(EVERYDAY)]), guard.revision
-        for name in ("other-shape", "broken", "missing"):
+        for name in ("one-other-shape", "one-missing", "other-shape", "broken", "missing"):
             with pytest.raises(GuardError, match=name):
                 await guard.swap(name)
         assert guard.revision == base
         assert await guard.judge([GuardRequest(EVERYDAY)]) == before
         await guard.swap("good")
         assert (await guard.judge([GuardRequest(EVERYDAY)]))[0].outcome is Outcome.UNSAFE
+
+
+async def test_it_starts_again_without_the_files_of_the_adapter_before(
+    tiny_taught_model: Path, tiny_adapter: Path, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(tiny_adapter, tmp_path / name)
+    async with started(tiny_taught_model, adapters=str(tmp_path)) as guard:
+        await guard.swap("one")
+        await guard.swap("two")
+        revision = guard.revision
+        shutil.rmtree(tmp_path / "one")
+        await guard.close()
+        await guard.start()
+        assert (await guard.judge([GuardRequest(SAFE_TEXT)]))[0].outcome is Outcome.UNSAFE
+        assert guard.revision == revision
 
 
 async def test_it_starts_with_the_adapter_that_is_set(tiny_taught_model: Path, tiny_adapter: Path) -> None:

@@ -2,12 +2,14 @@
 
 A failure belongs to the guard while its canary question fails too: then the batch waits. It belongs to the batch when
 the canary is answered: then the batch is halved until the post at fault is alone, and undetermined after a few tries.
+What was with an engine that died is asked again one at a time, or a post would be blamed for the death beside another.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 from proguard_core.guards.protocol import Guard, GuardDied, GuardRequest, Judgement
 from schemas.common import Outcome, Reason
@@ -38,30 +40,39 @@ class Judge:
         self._settings = settings
         self._dead = False
         self._reviving = asyncio.Lock()
+        self._one_suspect = asyncio.Lock()
         self.dependency = Dependency("guard", self._probe)
         self.watch: RevisionWatch | None = None
 
     async def judge(self, requests: Sequence[GuardRequest]) -> list[Judgement]:
         """One judgement a request. Never raises but on cancellation; may wait as long as the guard is down."""
+        return await self._judge(requests, suspect=False)
+
+    async def _judge(self, requests: Sequence[GuardRequest], *, suspect: bool) -> list[Judgement]:
         attempts = 0
         while True:
-            try:
-                return await self._ask(requests)
-            except Exception as error:  # whatever an engine raises, it is a failure of its batch
-                reason = Reason.GUARD_TIMEOUT if isinstance(error, TimeoutError) else Reason.GUARD_FAILED
-                self._dead = self._dead or isinstance(error, GuardDied)
-                self._telemetry.guard_failures[type(error).__name__] += 1
-                # The type only: an engine's message may quote the post.
-                log.warning("a batch of %d failed: %s", len(requests), type(error).__name__)
-                log.debug("cause", exc_info=error)
-            died = self._dead
-            if not await self.dependency.check():
-                await self.dependency.wait_until_up()
-                if not died:
-                    continue
+            # Held until the engine is up again: whoever asked a dead one would be blamed too.
+            async with self._one_suspect if suspect else nullcontext():
+                try:
+                    return await self._ask(requests)
+                except Exception as error:  # whatever an engine raises, it is a failure of its batch
+                    reason = Reason.GUARD_TIMEOUT if isinstance(error, TimeoutError) else Reason.GUARD_FAILED
+                    self._dead = self._dead or isinstance(error, GuardDied)
+                    self._telemetry.guard_failures[type(error).__name__] += 1
+                    # The type only: an engine's message may quote the post.
+                    log.warning("a batch of %d failed: %s", len(requests), type(error).__name__)
+                    log.debug("cause", exc_info=error)
+                died = self._dead
+                up = await self.dependency.check()
+                if not up:
+                    await self.dependency.wait_until_up()
+            suspect = suspect or died
+            if not up and not died:
+                continue
             if len(requests) > 1:
                 middle = len(requests) // 2
-                return await self.judge(requests[:middle]) + await self.judge(requests[middle:])
+                first = await self._judge(requests[:middle], suspect=suspect)
+                return first + await self._judge(requests[middle:], suspect=suspect)
             attempts += 1
             if attempts >= self._settings.max_attempts:
                 return [Judgement(Outcome.UNDETERMINED, reason)]

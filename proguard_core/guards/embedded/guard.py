@@ -45,6 +45,8 @@ class EmbeddedGuard:
 
     def __init__(self, options: GuardOptions, policy: Policy) -> None:
         own = options.settings
+        if options.base_urls:
+            raise ValueError('guard.base_urls is for guard.engine = "openai"; the embedded guard runs in this process')
         checked.engines_own(own, _SETTINGS, "the embedded guard")
         self._folder = Path(options.model) if options.model else FOLDER
         self._threads = checked.whole(own, "threads", 1)

@@ -92,7 +92,12 @@ class TransformersGuard:
         try:
             model = await line.run(lambda: Model(self._settings))
             for adapter in self._revisions.kept:
-                await self._load(line, model, adapter)
+                try:
+                    await self._load(line, model, adapter)
+                except GuardError:
+                    if adapter is self._revisions.adapter(self.revision):
+                        raise
+                    self._revisions.drop_others()
             line.serve(model)
             await self._warm_up(line, self._revisions.adapter(self.revision))
         except BaseException:

@@ -108,17 +108,22 @@ class Model:
 
     def load(self, adapter: Adapter) -> None:
         """Load an adapter beside the others. Raises GuardError; what was there stays."""
-        from peft import PeftModel
+        from peft import PeftConfig, PeftModel
 
-        name = _peft_name(adapter)
+        name, first = _peft_name(adapter), self._wrapped is None
         try:
             if self._wrapped is None:
-                self._wrapped = PeftModel.from_pretrained(self._model, str(adapter.path), adapter_name=name)
+                config = PeftConfig.from_pretrained(str(adapter.path))
+                config.inference_mode = True
+                self._wrapped = PeftModel(self._model, config, adapter_name=name)
+                self._wrapped.load_adapter(str(adapter.path), adapter_name=name)
             elif name not in self._wrapped.peft_config:
                 self._wrapped.load_adapter(str(adapter.path), adapter_name=name)
             self._check_applied(adapter, name)
         except Exception as error:  # a broken file, other shapes: PEFT has many words for it
-            if self._wrapped is not None and name in self._wrapped.peft_config:
+            if self._wrapped is not None and first:
+                self._model, self._wrapped = self._wrapped.unload(), None
+            elif self._wrapped is not None and name in self._wrapped.peft_config:
                 self._wrapped.delete_adapter(name)
             raise GuardError(f"the adapter {adapter.name!r} cannot be loaded: {error}") from error
 

@@ -1,5 +1,6 @@
 """Only what the first guard is sure of stops there; the audit finds what it misses; both are in the revision."""
 
+import asyncio
 import logging
 import math
 from dataclasses import replace
@@ -41,6 +42,30 @@ def made(**sureness: Any) -> tuple[CascadeGuard, ScoredGuard, Asked]:
 
 def picture() -> Picture:
     return Picture(Image.new("RGB", (4, 4)), "p")
+
+
+async def test_neither_runs_on_where_one_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other may still be loading then."""
+    guard, first, second = made()
+    running: list[str] = []
+
+    async def fails() -> None:
+        raise GuardError("no model")
+
+    async def loads() -> None:
+        await asyncio.sleep(0.02)
+        running.append("second")
+
+    async def ends() -> None:
+        running.clear()
+
+    monkeypatch.setattr(first, "start", fails)
+    monkeypatch.setattr(second, "start", loads)
+    monkeypatch.setattr(second, "close", ends)
+    with pytest.raises(GuardError, match="no model"):
+        await guard.start()
+    await asyncio.sleep(0.05)
+    assert running == []
 
 
 async def test_only_what_the_first_is_sure_of_stops_there() -> None:

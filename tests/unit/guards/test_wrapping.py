@@ -23,7 +23,11 @@ def made(**settings: Any) -> object:
 def test_without_their_keys_there_are_none() -> None:
     assert isinstance(made(), ScriptedGuard)
     assert isinstance(made(cache_size=0), ScriptedGuard)
-    assert isinstance(made(shadow={}), ScriptedGuard)
+
+
+def test_the_embedded_guard_asks_no_server() -> None:
+    with pytest.raises(ValueError, match="base_urls is for"):
+        create("embedded", GuardOptions(base_urls=("http://127.0.0.1:1/v1",)), POLICY)
 
 
 def test_the_shadow_is_outermost_and_the_engine_keeps_its_own_keys() -> None:
@@ -55,6 +59,7 @@ def test_a_cascade_warns_of_categories_that_its_first_guard_cannot_know(caplog: 
         ({"cache_size": "many"}, "cache_size"),
         ({"shadow": "openai"}, "shadow must be a table"),
         ({"shadow": {"share": 0.1}}, "shadow.*engine"),
+        ({"shadow": {}}, "shadow.*engine"),
         ({"shadow": {"engine": SCRIPTED, "shares": 1}}, "shadow.*shares"),
         ({"shadow": {"engine": SCRIPTED, "share": 1.5}}, "shadow.*share"),
         ({"shadow": {"engine": "nothing"}}, "shadow.*nothing"),

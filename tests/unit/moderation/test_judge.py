@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import pytest
 
@@ -133,6 +134,35 @@ async def test_an_engine_found_dead_by_the_canary_is_started_anew() -> None:
     async with asyncio.timeout(5):
         assert await task == [SAFE]
     assert guard.lifecycle == ["close", "start"]
+
+
+async def test_a_post_beside_one_that_kills_the_engine_is_not_blamed() -> None:
+    """Two batches in flight: each death takes what the other asks just then with it."""
+    alive = asyncio.Event()
+
+    async def answer(asked: Sequence[GuardRequest]) -> list[Judgement]:
+        died = alive
+        if any(each.text == "poison" for each in asked):
+            await asyncio.sleep(0.01)
+            died.set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(died.wait(), 0.05)
+        if died.is_set():
+            raise GuardDied("gone")
+        return [SAFE] * len(asked)
+
+    class Restarted(FakeGuard):
+        async def start(self) -> None:
+            nonlocal alive
+            await asyncio.sleep(0.02)
+            alive = asyncio.Event()
+
+    judge = Judge(Restarted(answer), SETTINGS)
+    poisoned = [GuardRequest("poison"), *requests(7)]
+    async with asyncio.timeout(30):
+        first, second = await asyncio.gather(judge.judge(poisoned), judge.judge(requests(8)))
+    assert second == [SAFE] * 8
+    assert first == [Judgement(Outcome.UNDETERMINED, Reason.GUARD_FAILED)] + [SAFE] * 7
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
