@@ -215,7 +215,8 @@ async def test_law_1_and_11_a_follow_up_is_no_answer_to_another_question(tmp_pat
     assert bench.asked == [["sexual0"], ["0"], ["sexual1"], ["1"], ["sexual2"], ["2"]]
     assert answers[0]["category"]["code"] == "C11S1"
     assert answers[0]["action"] == "escalate"
-    assert len(bench.delivered[0][1].records) == 1
+    values = [value for _, _, value, _ in bench.delivered[0][1].records]
+    assert [value is None for value in values] == [False, True, True], "the verdict, and what takes earlier ones back"
 
 
 async def test_law_4_what_is_gone_is_not_asked_and_gives_its_pictures_back(tmp_path: Path) -> None:
