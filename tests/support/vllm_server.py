@@ -22,7 +22,9 @@ from worker.local.child import Child, free_ports
 SERVED_NAME = "guard"
 _READY_S = 900.0
 _POLL_S = 0.25
+# Its level too: an engine that ran in this process has made its own quieter, and tests read what is loaded.
 _ENVIRONMENT = {
+    "VLLM_LOGGING_LEVEL": "INFO",
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_CPU_KVCACHE_SPACE": "1",
