@@ -8,7 +8,8 @@ import hashlib
 import itertools
 import re
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,6 +112,28 @@ class Revisions:
             return self._base
         return f"{adapter.name}-{revision_of(*self._parts, adapter.name, adapter.digest)}"
 
+    def begin(self, name: str) -> None:
+        """Put an adapter in force before anything was judged. ValueError where it cannot be read."""
+        try:
+            self.use(self.find(name))
+        except GuardError as error:
+            raise ValueError(f"guard.settings.adapter: {error}") from error
+        self.drop_others()
+
+    async def load_kept(self, load: Callable[[Adapter], Awaitable[None]]) -> None:
+        """Load what requests may ask for into an engine that starts. Raises GuardError for the one in force.
+
+        After a restart that is the one before it too, which is forgotten where its files are gone.
+        """
+        current = self._kept[self.current]
+        for adapter in self.kept:
+            try:
+                await load(adapter)
+            except GuardError:
+                if adapter is current:
+                    raise
+                self.drop_others()
+
     def use(self, adapter: Adapter | None) -> list[Adapter]:
         """Put it in force from the next request on. Returns the adapters that nothing asks for any more."""
         revision = self.revision(adapter)
@@ -125,13 +148,18 @@ class Revisions:
                 dropped.append(old)
         return dropped
 
-    def forget(self, adapter: Adapter) -> None:
-        """It could not be loaded: a folder that was still being written may be whole the next time it is looked at.
+    @contextmanager
+    def loading(self, adapter: Adapter | None) -> Iterator[None]:
+        """Forget it where that fails: a folder that was still being written may be whole the next time it is looked at.
 
         One that was ever in force stays known: answers were given under its name.
         """
-        if adapter.name not in self._used:
-            self._digests.pop(adapter.name, None)
+        try:
+            yield
+        except Exception:
+            if adapter is not None and adapter.name not in self._used:
+                self._digests.pop(adapter.name, None)
+            raise
 
     def drop_others(self) -> None:
         """Forget all but the one in force: what was under way is judged by it."""

@@ -104,15 +104,14 @@ class CascadeGuard:
     async def start(self) -> None:
         """Start both. Raises what either raises, with neither left running."""
         try:
+            # Both end before either is closed: one that was still starting would be up afterwards.
             done = await asyncio.gather(self._first.start(), self._second.start(), return_exceptions=True)
+            for error in done:
+                if error is not None:
+                    raise error
         except BaseException:
             await self.close()
             raise
-        # Closed once both have ended: one that was still starting would be up afterwards.
-        for error in done:
-            if error is not None:
-                await self.close()
-                raise error
 
     async def judge(self, requests: Sequence[GuardRequest]) -> list[Judgement]:
         """One judgement a request, in order."""

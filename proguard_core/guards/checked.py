@@ -1,6 +1,10 @@
 """Values of `[guard.settings]`, untyped from TOML or text from the environment. ValueError names the wrong key."""
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from proguard_core.guards.adapters import BASE
+from proguard_core.guards.protocol import GuardOptions
 
 # Keys of what is put around an engine, whichever it is (wrapping.py).
 WRAPPERS = ("cache_size", "cascade", "shadow")
@@ -27,6 +31,19 @@ def engines_own(settings: Table, known: Collection[str], whose: str, placed: Col
         raise ValueError(f"guard.settings has no {', '.join(unknown)} for {whose}, only {every}")
 
 
+def in_process(options: GuardOptions, whose: str) -> None:
+    """Refuse servers where the engine is none that asks them."""
+    if options.base_urls:
+        raise ValueError(f'guard.base_urls is for guard.engine = "openai"; {whose} runs in this process')
+
+
+def model(options: GuardOptions, what: str = "the model: a folder or a name of the Hugging Face hub") -> str:
+    """The model's name, without which an engine with a chat model has nothing to ask."""
+    if not options.model:
+        raise ValueError(f"guard.model must name {what}")
+    return options.model
+
+
 def whole(settings: Table, key: str, default: int, least: int = 1) -> int:
     """A whole number from `least` on."""
     value = settings.get(key, default)
@@ -50,6 +67,13 @@ def positive(settings: Table, key: str, default: float, most: float = float("inf
     return number
 
 
+def share(settings: Table, key: str, default: float) -> float:
+    """A number from 0 to 1."""
+    value = settings.get(key, default)
+    none = not isinstance(value, bool) and value in (0, "0", "0.0")
+    return 0.0 if none else positive(settings, key, default, most=1.0)
+
+
 def flag(settings: Table, key: str, default: bool) -> bool:
     """true or false."""
     value = settings.get(key, default)
@@ -66,6 +90,19 @@ def text(settings: Table, key: str, default: str | None = None) -> str:
     if not isinstance(value, str) or (not value and default is None):
         raise ValueError(f"guard.settings.{key} = {value!r} must be a text")
     return value
+
+
+def folder(settings: Table, key: str) -> Path | None:
+    """A folder, None where none is named."""
+    return Path(named) if (named := text(settings, key, "")) else None
+
+
+def adapter(settings: Table) -> str:
+    """The name of the adapter in force at the start, BASE for none; it lies in the folder `adapters`."""
+    name = text(settings, "adapter", BASE)
+    if name != BASE and not text(settings, "adapters", ""):
+        raise ValueError("guard.settings.adapter needs guard.settings.adapters, the folder in which adapters lie")
+    return name
 
 
 def one_of(settings: Table, key: str, choices: tuple[str, ...]) -> str:

@@ -73,7 +73,7 @@ def _cascaded(second: Guard, table: dict[str, object], policy: Policy, create: C
         own_bound: float = getattr(first, "safe_below", usual.safe_below)
         sureness = Sureness(
             safe_below=checked.positive(table, "safe_below", own_bound, most=1.0),
-            unsafe_from=checked.positive(table, "unsafe_from", 1.0, most=1.0) if table.get("unsafe_from") else 0.0,
+            unsafe_from=checked.share(table, "unsafe_from", usual.unsafe_from),
             responses=checked.flag(table, "responses", usual.responses),
             plain=checked.flag(table, "plain", usual.plain),
             audit=checked.positive(table, "audit", usual.audit, most=1.0),

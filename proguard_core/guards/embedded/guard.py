@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from proguard_core.guards import checked
-from proguard_core.guards.adapters import BASE, Adapter, Revisions
+from proguard_core.guards.adapters import Adapter, Revisions
 from proguard_core.guards.embedded.familiar import FAMILIAR
 from proguard_core.guards.embedded.heads import FILES, HeadsError
 from proguard_core.guards.embedded.reader import Readers
@@ -45,20 +45,14 @@ class EmbeddedGuard:
 
     def __init__(self, options: GuardOptions, policy: Policy) -> None:
         own = options.settings
-        if options.base_urls:
-            raise ValueError('guard.base_urls is for guard.engine = "openai"; the embedded guard runs in this process')
+        checked.in_process(options, "the embedded guard")
         checked.engines_own(own, _SETTINGS, "the embedded guard")
         self._folder = Path(options.model) if options.model else FOLDER
         self._threads = checked.whole(own, "threads", 1)
         self._workers = checked.whole(own, "workers", min(MOST_WORKERS, os.cpu_count() or 1))
         self._policy = policy
-        folder, adapter = checked.text(own, "adapters", ""), checked.text(own, "adapter", BASE)
-        self._revisions = Revisions((_revision(self._folder, policy),), Path(folder) if folder else None, FILES)
-        try:
-            self._revisions.use(self._revisions.find(adapter))
-        except GuardError as error:
-            raise ValueError(f"guard.settings.adapter: {error}") from error
-        self._revisions.drop_others()
+        self._revisions = Revisions((_revision(self._folder, policy),), checked.folder(own, "adapters"), FILES)
+        self._revisions.begin(checked.adapter(own))
         self._scorings: dict[str, Scoring] = {}
         self._readers: Readers | None = None
         self._pool: ThreadPoolExecutor | None = None
@@ -136,11 +130,10 @@ class EmbeddedGuard:
                 raise GuardDied("the embedded guard is not started")
             adapter = await asyncio.to_thread(self._revisions.find, revision)
             try:
-                scoring = await asyncio.to_thread(_loaded, readers, adapter)
-                await asyncio.get_running_loop().run_in_executor(pool, readers.judge, CANARY, scoring)
+                with self._revisions.loading(adapter):
+                    scoring = await asyncio.to_thread(_loaded, readers, adapter)
+                    await asyncio.get_running_loop().run_in_executor(pool, readers.judge, CANARY, scoring)
             except Exception as error:
-                if adapter is not None:
-                    self._revisions.forget(adapter)
                 said = str(error) if isinstance(error, HeadsError) else type(error).__name__
                 raise GuardError(f"the heads {revision!r} cannot be served: {said}") from error
             if adapter is not None:

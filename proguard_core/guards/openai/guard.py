@@ -123,11 +123,8 @@ class OpenAIGuard:
                 return
             adapter = await asyncio.to_thread(self._revisions.find, revision)
             if adapter is not None:
-                try:
+                with self._revisions.loading(adapter):
                     await self._load_everywhere(adapter)
-                except GuardError:
-                    self._revisions.forget(adapter)
-                    raise
             self._revisions.use(adapter)
 
     async def close(self) -> None:

@@ -55,11 +55,12 @@ def read(options: GuardOptions) -> ServerSettings:
     """ValueError names the wrong key."""
     own = options.settings
     checked.engines_own(own, KEYS, "the openai guard", checked.CHAT)
-    if not options.model:
-        raise ValueError("guard.model must name the model that the server serves")
+    folders = {key: checked.folder(own, key) for key in ("prompts", "adapters", "server_adapters")}
+    if folders["server_adapters"] and not folders["adapters"]:
+        raise ValueError("guard.settings.server_adapters needs guard.settings.adapters, the same folder as seen here")
     variable = checked.text(own, "key_variable", KEY_VARIABLE)
     return ServerSettings(
-        model=options.model,
+        model=checked.model(options, "the model that the server serves"),
         base_urls=_base_urls(options.base_urls),
         key_variable=variable,
         api_key=_api_key(variable),
@@ -72,15 +73,9 @@ def read(options: GuardOptions) -> ServerSettings:
         window_bytes=checked.whole(own, "window_bytes", _LIMITS.window_bytes),
         max_pixels=checked.whole(own, "max_pixels", _LIMITS.max_pixels),
         weights=checked.text(own, "weights", ""),
-        prompts=_folder(own, "prompts"),
-        adapters=_folder(own, "adapters"),
-        server_adapters=_folder(own, "server_adapters"),
-        adapter=checked.text(own, "adapter", BASE),
+        adapter=checked.adapter(own),
+        **folders,
     )
-
-
-def _folder(own: checked.Table, key: str) -> Path | None:
-    return Path(folder) if (folder := checked.text(own, key, "")) else None
 
 
 def _api_key(variable: str) -> str | None:

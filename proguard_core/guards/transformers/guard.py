@@ -52,11 +52,7 @@ class TransformersGuard:
         self._model: Model | None = None
         self._line: Line | None = None
         self._swapping = asyncio.Lock()
-        try:
-            self._revisions.use(self._revisions.find(settings.adapter))
-        except GuardError as error:
-            raise ValueError(f"guard.settings.adapter: {error}") from error
-        self._revisions.drop_others()
+        self._revisions.begin(settings.adapter)
 
     @property
     def name(self) -> str:
@@ -91,13 +87,7 @@ class TransformersGuard:
         line = Line(self._settings.batch_size)
         try:
             model = await line.run(lambda: Model(self._settings))
-            for adapter in self._revisions.kept:
-                try:
-                    await self._load(line, model, adapter)
-                except GuardError:
-                    if adapter is self._revisions.adapter(self.revision):
-                        raise
-                    self._revisions.drop_others()
+            await self._revisions.load_kept(lambda adapter: self._load(line, model, adapter))
             line.serve(model)
             await self._warm_up(line, self._revisions.adapter(self.revision))
         except BaseException:
@@ -131,11 +121,8 @@ class TransformersGuard:
                 raise GuardDied("the transformers guard is not started")
             adapter = await asyncio.to_thread(self._revisions.find, revision)
             if adapter is not None:
-                try:
+                with self._revisions.loading(adapter):
                     await self._load(line, model, adapter)
-                except GuardError:
-                    self._revisions.forget(adapter)
-                    raise
             await self._warm_up(line, adapter)
             for old in self._revisions.use(adapter):
                 await line.run(lambda old=old: model.drop(old))  # type: ignore[misc]

@@ -46,16 +46,9 @@ def read(options: GuardOptions) -> ModelSettings:
     """ValueError names the wrong key."""
     own = options.settings
     checked.engines_own(own, KEYS, "the transformers guard", checked.CHAT)
-    if not options.model:
-        raise ValueError("guard.model must name the model: a folder or a name of the Hugging Face hub")
-    if options.base_urls:
-        raise ValueError('guard.base_urls is for guard.engine = "openai"; the transformers guard runs in this process')
-    folder, prompts = checked.text(own, "adapters", ""), checked.text(own, "prompts", "")
-    adapter = checked.text(own, "adapter", BASE)
-    if adapter != BASE and not folder:
-        raise ValueError("guard.settings.adapter needs guard.settings.adapters, the folder in which adapters lie")
+    checked.in_process(options, "the transformers guard")
     return ModelSettings(
-        model=options.model,
+        model=checked.model(options),
         device=checked.text(own, "device", "auto") or "auto",
         dtype=checked.one_of(own, "dtype", DTYPES),
         batch_size=checked.whole(own, "batch_size", 1),
@@ -63,8 +56,8 @@ def read(options: GuardOptions) -> ModelSettings:
         request_timeout_s=checked.positive(own, "request_timeout_s", 45.0),
         window_bytes=checked.whole(own, "window_bytes", _LIMITS.window_bytes),
         max_pixels=checked.whole(own, "max_pixels", _LIMITS.max_pixels),
-        adapters=Path(folder) if folder else None,
-        adapter=adapter,
+        adapters=checked.folder(own, "adapters"),
+        adapter=checked.adapter(own),
         weights=checked.text(own, "weights", ""),
-        prompts=Path(prompts) if prompts else None,
+        prompts=checked.folder(own, "prompts"),
     )

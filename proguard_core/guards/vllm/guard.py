@@ -62,11 +62,7 @@ class VLLMGuard:
         self._engine: Engine | None = None
         self._swapping = asyncio.Lock()
         self._answered_at = 0.0
-        try:
-            self._revisions.use(self._revisions.find(settings.adapter))
-        except GuardError as error:
-            raise ValueError(f"guard.settings.adapter: {error}") from error
-        self._revisions.drop_others()
+        self._revisions.begin(settings.adapter)
 
     @property
     def name(self) -> str:
@@ -97,7 +93,7 @@ class VLLMGuard:
         await engine.start()
         try:
             await budget.check(engine, self._prompts, self._settings)
-            await self._load_adapters(engine)
+            await self._revisions.load_kept(lambda adapter: self._load(engine, adapter))
             await self._warm_up(engine, self._revisions.adapter(self.revision))
         except BaseException as error:
             await engine.close()
@@ -131,11 +127,8 @@ class VLLMGuard:
                 raise GuardDied("the vllm guard is not started")
             adapter = await asyncio.to_thread(self._revisions.find, revision)
             if adapter is not None:
-                try:
+                with self._revisions.loading(adapter):
                     await self._load(engine, adapter)
-                except GuardError:
-                    self._revisions.forget(adapter)
-                    raise
             try:
                 await self._warm_up(engine, adapter)
             except (Refused, TimeoutError) as error:
@@ -169,16 +162,6 @@ class VLLMGuard:
         if self._settings.structured_answer:
             return {"regex": forced.pattern(question.prompt.kind, self._policy, has_response=question.has_response)}
         return None
-
-    async def _load_adapters(self, engine: Engine) -> None:
-        """After a restart the one before the one in force too, unless its files are gone."""
-        for adapter in self._revisions.kept:
-            try:
-                await self._load(engine, adapter)
-            except GuardError:
-                if adapter is self._revisions.adapter(self.revision):
-                    raise
-                self._revisions.drop_others()
 
     async def _load(self, engine: Engine, adapter: Adapter) -> None:
         await asyncio.to_thread(check, adapter, engine.layers)

@@ -112,16 +112,9 @@ def read(options: GuardOptions) -> EngineSettings:
     """ValueError names the wrong key."""
     own = options.settings
     checked.engines_own(own, KEYS, "the vllm guard", checked.CHAT)
-    if not options.model:
-        raise ValueError("guard.model must name the model: a folder or a name of the Hugging Face hub")
-    if options.base_urls:
-        raise ValueError('guard.base_urls is for guard.engine = "openai"; the vllm guard runs in this process')
-    folder, prompts = checked.text(own, "adapters", ""), checked.text(own, "prompts", "")
-    adapter = checked.text(own, "adapter", BASE)
-    if adapter != BASE and not folder:
-        raise ValueError("guard.settings.adapter needs guard.settings.adapters, the folder in which adapters lie")
+    checked.in_process(options, "the vllm guard")
     return EngineSettings(
-        model=options.model,
+        model=checked.model(options),
         max_model_len=checked.whole(own, "max_model_len", 8192),
         output_cap=checked.whole(own, "output_cap", 1024),
         request_timeout_s=checked.positive(own, "request_timeout_s", 45.0),
@@ -130,11 +123,11 @@ def read(options: GuardOptions) -> EngineSettings:
         window_bytes=checked.whole(own, "window_bytes", _LIMITS.window_bytes),
         max_pixels=checked.whole(own, "max_pixels", _LIMITS.max_pixels),
         picture_threads=_picture_threads(own),
-        adapters=Path(folder) if folder else None,
-        adapter=adapter,
+        adapters=checked.folder(own, "adapters"),
+        adapter=checked.adapter(own),
         max_adapter_rank=checked.whole(own, "max_adapter_rank", 32),
         weights=checked.text(own, "weights", ""),
-        prompts=Path(prompts) if prompts else None,
+        prompts=checked.folder(own, "prompts"),
         engine=_engine(own),
     )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from proguard_core.guards.adapters import BASE, CONFIG_FILE, WEIGHTS_FILE, Revisions
+from proguard_core.guards.adapters import BASE, CONFIG_FILE, WEIGHTS_FILE, Adapter, Revisions
 from proguard_core.guards.protocol import GuardError
 
 PARTS = ("model", "prompts")
@@ -89,16 +89,45 @@ def test_one_that_could_not_be_loaded_may_come_back_whole_and_has_another_number
     swap(revisions, "first")
     half = revisions.find("second")
     assert half is not None
-    revisions.forget(half)
+    with pytest.raises(OSError, match="half"), revisions.loading(half):
+        raise OSError("half of it")
     write(tmp_path, "second", b"all of the weights")
     whole = revisions.find("second")
     assert whole is not None
     assert whole.digest != half.digest
     assert len({revisions.kept[-1].number, half.number, whole.number}) == 3
-    revisions.forget(revisions.kept[-1])  # in force: its name stays its own
+    with (
+        pytest.raises(OSError, match="gone"),
+        revisions.loading(revisions.kept[-1]),
+    ):  # in force: its name stays its own
+        raise OSError("gone")
     write(tmp_path, "first", b"other weights")
     with pytest.raises(GuardError, match="another name"):
         revisions.find("first")
+
+
+async def test_after_a_restart_the_one_in_force_is_loaded_and_the_one_before_it_where_it_can_be(tmp_path: Path) -> None:
+    revisions = Revisions(PARTS, tmp_path)
+    for name in ("first", "second"):
+        write(tmp_path, name)
+        swap(revisions, name)
+    before, current = (revisions.revision(adapter) for adapter in revisions.kept)
+    loaded: list[str] = []
+
+    async def load(adapter: Adapter) -> None:
+        if adapter.name in broken:
+            raise GuardError(f"{adapter.name} is gone")
+        loaded.append(adapter.name)
+
+    broken = {"second"}
+    with pytest.raises(GuardError, match="second is gone"):
+        await revisions.load_kept(load)
+    assert revisions.resolve(before) == before
+    broken = {"first"}
+    loaded.clear()
+    await revisions.load_kept(load)
+    assert loaded == ["second"]
+    assert revisions.resolve(before) == revisions.resolve(current) == current
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../first", "first/", "a b", "-x", "x" * 101, "no-such"])

@@ -84,6 +84,11 @@ def test_a_wrong_key_is_told_all_that_are_right(engine: str, keys: str) -> None:
         create(engine, GuardOptions(model=None, settings={"colour": 1}), POLICY)
     with pytest.raises(ValueError, match=r"^guard\.settings\.cascade: there is no colour, only audit, first, "):
         made(cascade={"colour": 1})
+    for share in ("often", -0.1, 1.1, "nan", True):
+        with pytest.raises(ValueError, match=r"unsafe_from = .* must be a number"):
+            made(cascade={"unsafe_from": share})
+    for never in (0, 0.0, "0", "0.0"):  # the environment knows text alone
+        made(cascade={"unsafe_from": never})
 
 
 async def test_wrapped_it_judges() -> None:

@@ -36,6 +36,8 @@ URL = "http://127.0.0.1:8000/v1"
         (GuardOptions(MODEL, (URL,), {"structured_retry": "perhaps"}), "structured_retry"),
         (GuardOptions(MODEL, (URL,), {"api_key": "sk-hidden"}), "api_key"),
         (GuardOptions(MODEL, (URL,), {"prompts": "no/such/folder"}), "no/such/folder"),
+        (GuardOptions(MODEL, (URL,), {"adapter": "second"}), "guard.settings.adapters"),
+        (GuardOptions(MODEL, (URL,), {"server_adapters": "/mnt/adapters"}), "guard.settings.adapters"),
     ],
 )
 def test_wrong_settings_are_named(given: GuardOptions, named: str) -> None:
