@@ -22,19 +22,33 @@ _NONE = frozenset(
 _EMPTY_NAMES = frozenset({"unsafe", "other", "others", "unknown", "novel", "new", "new category", "misc", "undefined"})
 _EMPTY_BEGINNINGS = frozenset({"none", "null", "not", "no"})
 _MARKS = " \t\r\"'`*_()[]{}<>.,;:!-–—|#"
-_CODE = re.compile(
-    r"(?<![A-Za-z0-9])C[ ]?0{0,2}([1-9][0-9]{0,2})(?:[ ._-]?S[ ._]?0{0,2}([0-9]{1,3}))?(?![A-Za-z0-9])", re.IGNORECASE
+CODE = re.compile(
+    r"(?<![A-Za-z0-9])C[ ]?0{0,2}([1-9][0-9]{0,2})(?:[\s._:/,()\[\]>-]{0,4}S[ ._]?0{0,2}([0-9]{1,3}))?(?![A-Za-z0-9])",
+    re.IGNORECASE,
 )
+"""A code in the forms that models write it: C3S1, C3-S1, C3 (S1), C 3 > S 1. In text that is `plain`."""
+
+_INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+# Dashes of every length as one, and the letters of a code that other alphabets write alike.
+_ALIKE = str.maketrans(
+    {**dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"), "С": "C", "с": "c", "Ѕ": "S", "ѕ": "s"}
+)
+_SUBCATEGORY = re.compile(r"^\W{0,8}(?:sub-?category\W{0,8})?(?=S[ ._]?[0-9])", re.IGNORECASE)
 # A lone C4 may begin a name ("C4 explosives"): what follows a category's code must set it off.
-_SET_OFF = re.compile(r"\s{0,4}(?:$|[:,;.()\[\]|/–—-]|and\b|or\b)", re.IGNORECASE)
+_SET_OFF = re.compile(r"\s{0,4}(?:$|[:,;.()\[\]|/>-]|and\b|or\b)", re.IGNORECASE)
 _NAME = re.compile(r"[^\W_](?:[\w&'’,./()–\- ]*[\w)])?")
+
+
+def plain(text: str) -> str:
+    """The text as it is compared: compatibility forms and dashes as one, without what nobody sees."""
+    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(_ALIKE)
 
 
 def is_none(value: str) -> bool:
     """Whether a guard says in so many words that there is no category."""
     if len(value) > _MAX_VALUE_CHARACTERS:
         return False
-    return unicodedata.normalize("NFKC", value).strip(_MARKS).casefold() in _NONE
+    return plain(value).strip(_MARKS).casefold() in _NONE
 
 
 def read_category(values: Iterable[str], kind: PromptKind, policy: Policy) -> Category:
@@ -44,6 +58,21 @@ def read_category(values: Iterable[str], kind: PromptKind, policy: Policy) -> Ca
     """
     found = [category for value in values for category in _categories(value, kind, policy)]
     return min(found, key=_rank, default=NO_CATEGORY)
+
+
+def concerning_minors(values: Iterable[str], lines: Iterable[str], kind: PromptKind, policy: Policy) -> Category | None:
+    """What lines beside the values say of minors, or of the category around them; None where they say nothing.
+
+    values: of the category's key; a line may give the subcategory alone ("S1"). Further items of a list and what else
+    stands outside the reasoning are no answer, but a doubt about minors counts (law 11).
+    """
+    main = list(values)
+    found = []
+    for line in lines:
+        below = _SUBCATEGORY.sub("", line) if _SUBCATEGORY.match(line) else None
+        read = [line] if below is None else [f"{value} {below}" for value in main]
+        found.append(read_category(read, kind, policy))
+    return min((each for each in found if each.code in {MINORS, SEXUAL}), key=_rank, default=None)
 
 
 def _rank(category: Category) -> int:
@@ -56,10 +85,10 @@ def _rank(category: Category) -> int:
 
 
 def _categories(value: str, kind: PromptKind, policy: Policy) -> list[Category]:
-    value = unicodedata.normalize("NFKC", value[:_MAX_VALUE_CHARACTERS]).strip(_MARKS)
+    value = plain(value[:_MAX_VALUE_CHARACTERS]).strip(_MARKS)
     if not value or value.casefold() in _NONE:
         return []
-    codes = [(match[1], match[2]) for match in _CODE.finditer(value) if match[2] or _is_set_off(value, match, policy)]
+    codes = [(match[1], match[2]) for match in CODE.finditer(value) if match[2] or _is_set_off(value, match, policy)]
     named = _by_name(value, kind, policy)
     if not codes:
         return [named] if named is not None else _novel(value)
@@ -89,12 +118,12 @@ def _by_code(code: str, kind: PromptKind, policy: Policy) -> Category:
 
 def _by_name(value: str, kind: PromptKind, policy: Policy) -> Category | None:
     """The listed category whose name or synonym the value is, with or without its code beside it; None for none."""
-    bare = _CODE.sub(" ", value, count=1).strip(_MARKS)
+    bare = CODE.sub(" ", value, count=1).strip(_MARKS)
     for name in (value, bare):
         code = policy.codes_by_name.get(name_key(name))
         if code is not None:
             return _by_code(code, kind, policy)
-    pieces = [policy.codes_by_name.get(name_key(piece.strip(_MARKS))) for piece in re.split(r"[,;/|]", value)]
+    pieces = [policy.codes_by_name.get(name_key(piece.strip(_MARKS))) for piece in re.split(r"[,;:/|>]| - ", value)]
     listed = [code for code in pieces if code is not None]
     if not listed:
         return None

@@ -1,13 +1,12 @@
 """From a guard's text to a judgement. Safe is only what says so without any doubt; nothing here raises."""
 
 import re
-import unicodedata
 from collections.abc import Iterable
 
 from proguard_core.guards.protocol import NO_CATEGORY, Category, Judgement
 from proguard_core.judgement.answers import Answer, read_answer
-from proguard_core.judgement.categories import is_none, read_category
-from proguard_core.policy.policy import Policy
+from proguard_core.judgement.categories import CODE, concerning_minors, is_none, plain, read_category
+from proguard_core.policy.policy import MINORS, Policy
 from proguard_core.policy.prompts.contract import PromptKind
 from proguard_core.policy.taxonomy import name_key
 from schemas.common import Outcome, Reason
@@ -19,13 +18,15 @@ MAX_ANSWER_CHARACTERS = 65_536
 # Longer than any label; what is behind it is prose.
 _MAX_LABEL_CHARACTERS = 200
 
-_MARKS = " \t\r\n\"'`*_()[]{}<>.,;:!|#-"
+_MARKS = " \t\r\n\"'`*_()[]{}<>.,;:|#-"
 _UNSAFE = re.compile(r"(?:un-?safe|not safe|不安全)(?!\w)", re.IGNORECASE)
-# In what stands beside an answer, as in "it isn't safe", a doubt is enough.
-_SAYS_UNSAFE = re.compile(r"unsafe|\bun[\s-]safe|(?:\bnot|n['’]t)\s{1,8}(?:\w{1,20}\s{1,8})?safe|不安全", re.IGNORECASE)
-_INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+# In what stands beside an answer, as in "it isn't safe" or "u n s a f e", a doubt is enough.
+_SAYS_UNSAFE = re.compile(
+    r"unsafe|\bu[\s.-]?n[\s.-]?s[\s.-]?a[\s.-]?f[\s.-]?e\b|不\s?安\s?全"
+    r"|(?:not|never|n['‘’ʼ]t|far from|hardly|no longer)\s{1,8}(?:\w{1,20}\s{1,8}){0,3}safe",
+    re.IGNORECASE,
+)
 _SAFE_WORD = re.compile(r"(?<![\w-])(?<!not )safe(?!\w)", re.IGNORECASE)
-_CODE = re.compile(r"(?<!\w)C[0-9]{1,3}(?:S[0-9]{1,3})?(?!\w)", re.IGNORECASE)
 
 
 def parse(text: str, kind: PromptKind, policy: Policy, *, has_response: bool, truncated: bool = False) -> Judgement:
@@ -65,7 +66,8 @@ def _label(values: Iterable[str]) -> Outcome | None:
 
 def _one_label(value: str) -> Outcome | None:
     whole = len(value) <= _MAX_LABEL_CHARACTERS
-    value = unicodedata.normalize("NFKC", value[:_MAX_LABEL_CHARACTERS]).strip(_MARKS)
+    # No "!" before it: that is how some write "not".
+    value = plain(value[:_MAX_LABEL_CHARACTERS]).strip(_MARKS).rstrip(_MARKS + "!")
     if value.casefold() in {"safe", "安全"}:
         return Outcome.SAFE if whole else None
     # "unsafe (see C3S1)" is clear, "unsafe or safe" is not.
@@ -79,7 +81,10 @@ def _category(answer: Answer, kind: PromptKind, policy: Policy, truncated: bool)
     if truncated and not answer.closed and values:
         # C1 may be the beginning of C11S1.
         values = values[:-1]
-    return read_category(values, kind, policy)
+    found = read_category(values, kind, policy)
+    if found.code == MINORS:
+        return found
+    return concerning_minors(values, answer.leftover.split("\n"), kind, policy) or found
 
 
 def _is_clear(answer: Answer, category: Category, kind: PromptKind, policy: Policy, truncated: bool) -> bool:
@@ -88,7 +93,7 @@ def _is_clear(answer: Answer, category: Category, kind: PromptKind, policy: Poli
     What is written in a picture cannot be neutralised: an answer without a reasoning may be no more than a copy of it.
     """
     named = answer.values.get("category", {})
-    leftover = _INVISIBLE.sub("", unicodedata.normalize("NFKC", answer.leftover))
+    leftover = plain(answer.leftover)
     return (
         category is NO_CATEGORY
         and bool(named)
@@ -99,7 +104,7 @@ def _is_clear(answer: Answer, category: Category, kind: PromptKind, policy: Poli
         # What was cut off may have begun in a reasoning, with the answer as its draft.
         and (not truncated or (answer.tagged and answer.closed and answer.reasoned))
         and not _SAYS_UNSAFE.search(leftover)
-        and not _CODE.search(leftover)
+        and not CODE.search(leftover)
         and not any(name_key(line.strip(_MARKS)) in policy.codes_by_name for line in leftover.split("\n"))
     )
 

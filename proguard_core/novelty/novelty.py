@@ -36,7 +36,7 @@ class Novelty:
         self._folder = folder
         self._manifest = _manifest(folder)
         shipped = banks.load()
-        self._bank = shipped if path is None else shipped.plus(banks.load(path).phrases)
+        self._bank = shipped if path is None else shipped.joined(banks.load(path))
         self._loading = threading.Lock()
         self._nearest: Nearest | None = None
         self._known: OrderedDict[str, Place] = OrderedDict()
@@ -80,7 +80,9 @@ class Novelty:
             if self._nearest is None:
                 bounds = Thresholds(**self._manifest["thresholds"])
                 phrases = phrases_of(self._policy, self._bank)
-                self._nearest = Nearest(SentenceEncoder(self._folder), phrases, self._policy.codes, bounds)
+                self._nearest = Nearest(
+                    SentenceEncoder(self._folder), phrases, self._policy.codes, bounds, self._bank.words
+                )
             return self._nearest
 
     def _remember(self, name: str, place: Place) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from proguard_core.guards.embedded.placing import Place
 from proguard_core.guards.embedded.text_model import SCORE_DIGITS
 from proguard_core.guards.protocol import Category, Judgement
-from proguard_core.policy.policy import MINORS, SEXUAL, Policy
+from proguard_core.policy.policy import MINORS, SEXUAL, Policy, concerns_minors
 from schemas.common import CategoryKind, Outcome, Reason
 
 
@@ -48,6 +48,12 @@ class Finding:
         """How far the score lies over its threshold; negative below it."""
         return self.score - self.place.threshold
 
+    @property
+    def about_minors(self) -> bool:
+        """Whether its place is theirs, or a nameless risk near to it."""
+        kind = CategoryKind.NOVEL if self.place.code is None else CategoryKind.KNOWN
+        return concerns_minors(kind, self.place.code, self.place.nearest)
+
 
 NovelName = Callable[[Finding], str]
 """The name of a novel risk that was found."""
@@ -63,6 +69,8 @@ def judgement(
 ) -> Judgement:
     """The worst finding decides; without an unsafe one, a doubt leaves the post undetermined.
 
+    The category is that of the worst finding about minors where one is unsafe, whatever else is worse (law 11).
+
     findings: empty only where there was nothing to judge, which needs a doubt. with_response: the post has a response.
     name: asked where a novel risk has no learned one. Scores are those of the worst findings, of post and turns.
     """
@@ -73,8 +81,9 @@ def judgement(
         reason = doubt or Reason.NOT_JUDGEABLE
         made = Judgement(Outcome.UNDETERMINED, reason, rationale=_UNDETERMINED[reason])
     elif worst.unsafe:
-        category = _category(worst, name, policy)
-        made = Judgement(Outcome.UNSAFE, category=category, rationale=_reasoned(worst, category))
+        telling = _worst([each for each in findings if each.unsafe and each.about_minors]) or worst
+        category = _category(telling, name, policy)
+        made = Judgement(Outcome.UNSAFE, category=category, rationale=_reasoned(telling, category))
     else:
         bound = worst.place.threshold
         said = f"The highest score is {worst.score:.2f}, below the threshold of {bound:.2f}, in {worst.part}."

@@ -35,6 +35,36 @@ def test_the_version_changes_with_what_it_holds_and_with_nothing_else() -> None:
     assert first.version == first.plus({"C4S1": ["E  f"]}).version
 
 
+def test_words_stay_where_phrases_are_added(tmp_path: Path) -> None:
+    path = tmp_path / "bank.yaml"
+    path.write_text("format: 1\nwords: {c3s1: [Pig  Butchering]}\n", encoding="utf-8")
+    assert load(path).words == {"C3S1": ("pig butchering",)}
+    before = load(path).version
+    extend(path, {"C3S1": ["Fake parcel fees"]})
+    assert load(path).words == {"C3S1": ("pig butchering",)}
+    assert load(path).version not in {before, Bank(load(path).phrases).version}
+    joined = load().joined(load(path))
+    assert joined.words["C11S1"] == load().words["C11S1"]
+    assert joined.words["C3S1"] == ("pig butchering",)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("format: 1\nphrases: {C11S1: [a b], C11S1: [c d]}", "C11S1 is there twice"),
+        ("format: 1\nphrases: {C11S1: [a b], c11s1: [a b]}\nphrase: {}", "phrase, which is neither"),
+        ("format: 1\nwords: {Ghost guns: [ghost gun]}", "words belong to a code, not to Ghost guns"),
+        ("format: 1\nwords: {C3S1: [x]}", "too short"),
+        ("[" * 5000, "cannot be read"),
+    ],
+)
+def test_what_would_be_lost_or_found_too_often_is_named(content: str, named: str, tmp_path: Path) -> None:
+    path = tmp_path / "bank.yaml"
+    path.write_text(content)
+    with pytest.raises(BankError, match=named):
+        load(path)
+
+
 def test_a_phrase_means_one_thing(tmp_path: Path) -> None:
     path = tmp_path / "bank.yaml"
     extend(path, {"C3S1": ["Fake parcel fees"]})

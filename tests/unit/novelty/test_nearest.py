@@ -52,9 +52,45 @@ async def test_general_names_and_what_nobody_listed_are_close_to_nothing(novelty
     assert await near(novelty, name) is None
 
 
+async def test_what_a_name_states_by_itself_comes_first(tmp_path: Path) -> None:
+    path = tmp_path / "bank.yaml"
+    path.write_text(
+        "format: 1\nphrases: {C3S1: [Pig butchering, 杀猪盘]}\nwords: {c6s1: [rug pull], C3S1: [romance bait]}\n",
+        encoding="utf-8",
+    )
+    novelty = Novelty(POLICY, path)
+    names = [
+        "pig  BUTCHERING",
+        "杀猪盘",
+        "Rug pulls with tokens",
+        "Rug pull of underage nudes",
+        "Romance bait",
+        "网络赌博",
+    ]
+    placed = novelty.near(names)
+    assert [code for code, _similarity in placed] == ["C3S1", "C3S1", "C6S1", "C11S1", "C3S1", None]
+    assert [similarity for _code, similarity in placed[:3]] == [1.0, 1.0, 1.0]
+    assert novelty.same(names[:3]) == ["C3S1", "C3S1", "C6S1"]
+    assert novelty.near(["shrug pullover"]) == [(None, None)]
+
+
 @pytest.mark.parametrize(
     "name",
-    ["Child sexual abuse material", "Sexualised teenagers", "Grooming of minors online", "Schoolgirl erotica"],
+    [
+        "Child sexual abuse material",
+        "Sexualised teenagers",
+        "Grooming of minors online",
+        "Schoolgirl erotica",
+        # What the encoder knows badly: abbreviations, slang, other languages.
+        "CSAM",
+        "Trading of csam links",
+        "Lolicon",
+        "Kinderpornografie",
+        "детская порнография",
+        "儿童色情",
+        "未成年人色情内容",
+        "ＣＳＡＭ",
+    ],
 )
 async def test_near_to_minors_counts_as_minors(novelty: Novelty, name: str) -> None:
     placed = await novelty.place(novel(name))

@@ -1,7 +1,10 @@
 """The worst finding decides; a doubt never becomes safe and never hides an unsafe part."""
 
+import pytest
+
 from proguard_core.guards.embedded.judging import Finding, Part, judgement
 from proguard_core.guards.embedded.placing import Place
+from proguard_core.policy.policy import concerns_minors
 from schemas.common import CategoryKind, Outcome, Reason
 from tests.unit.guards.embedded.policies import policy
 
@@ -43,6 +46,18 @@ def test_a_doubt_leaves_a_harmless_post_undetermined_and_an_unsafe_one_unsafe() 
 
 def test_nothing_to_judge_is_never_safe() -> None:
     assert judgement([], None, False, named, LISTED).outcome is Outcome.UNDETERMINED
+
+
+@pytest.mark.parametrize("minors", [Place("C11S1", "C11S1", 0.9, 0.5), Place(None, "C11S1", 0.4, 0.5)])
+def test_minors_name_the_risk_whatever_else_is_worse(minors: Place) -> None:
+    """Law 11: with another category its content would be published."""
+    worse, about = finding(0.9, None), Finding(Part.RESPONSE, 0.6, minors, lambda: "words")
+    made = judgement([worse, about], None, True, named, LISTED)
+    assert (made.score, made.request, made.response) == (0.9, Outcome.UNSAFE, Outcome.UNSAFE)
+    assert concerns_minors(made.category.kind, made.category.code, made.category.nearest)
+    assert made.rationale.count("0.60") == 1
+    below = Finding(Part.RESPONSE, 0.4, minors, lambda: "words")
+    assert judgement([worse, below], None, True, named, LISTED).category.nearest == "C4S1"
 
 
 def test_request_and_response_have_labels_of_their_own() -> None:
