@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from proguard_core.guards.asking import revision_of
 from proguard_core.guards.protocol import GuardError
+from proguard_core.guards.revision import revision_of
 
 BASE = "base"
 """The name that stands for the model without an adapter."""

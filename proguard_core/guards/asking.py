@@ -5,7 +5,6 @@ An engine supplies two things: `prepare`, which makes of a picture what it sends
 """
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -197,11 +196,3 @@ def _caution(category: Category) -> int:
     if concerns_minors(category.kind, category.code, category.nearest):
         return 0
     return 1 if category.code == SEXUAL else _USUAL
-
-
-def revision_of(*parts: str) -> str:
-    """Hash of everything that an answer depends on, 16 hexadecimal digits; no two lists of parts run together."""
-    hashed = hashlib.sha256()
-    for part in parts:
-        hashed.update(hashlib.sha256(part.encode()).digest())
-    return hashed.hexdigest()[:16]

@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from proguard_core.guards.asking import revision_of
 from proguard_core.guards.audit import Audit
 from proguard_core.guards.counts import CASCADE, CASCADE_UNSAFE, Counts, counts_of
 from proguard_core.guards.embedded.windows import normalise
 from proguard_core.guards.ngrams.features import is_english, is_plain
 from proguard_core.guards.protocol import Guard, GuardLimits, GuardRequest, Judgement
+from proguard_core.guards.revision import revision_of
 from proguard_core.policy.policy import SEXUAL
 from schemas.common import CategoryKind, Outcome
 

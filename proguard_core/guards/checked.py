@@ -1,5 +1,7 @@
 """Values of `[guard.settings]`, untyped from TOML or text from the environment. ValueError names the wrong key."""
 
+import json
+import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -11,8 +13,11 @@ WRAPPERS = ("cache_size", "cascade", "shadow")
 # Of what engines with a chat model have besides (factory.py).
 CHAT = ("novelty",)
 
+# Beyond it a number is a slip, and the machines below take none.
+_MOST_DIGITS = 18
+
 Table = Mapping[str, object]
-_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def only(table: Table, known: Collection[str]) -> None:
@@ -47,9 +52,9 @@ def model(options: GuardOptions, what: str = "the model: a folder or a name of t
 def whole(settings: Table, key: str, default: int, least: int = 1) -> int:
     """A whole number from `least` on."""
     value = settings.get(key, default)
-    if isinstance(value, str) and value.isdecimal():
+    if isinstance(value, str) and value.isdecimal() and len(value) < _MOST_DIGITS:
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 10**_MOST_DIGITS:
         raise ValueError(f"guard.settings.{key} = {value!r} must be a whole number from {least} on")
     return value
 
@@ -59,9 +64,9 @@ def positive(settings: Table, key: str, default: float, most: float = float("inf
     value = settings.get(key, default)
     try:
         number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else -1.0
-    except ValueError:
+    except (ValueError, OverflowError):
         number = -1.0
-    if not 0 < number <= most:
+    if not (0 < number <= most and math.isfinite(number)):
         upper = "" if most == float("inf") else f" and at most {most:g}"
         raise ValueError(f"guard.settings.{key} = {value!r} must be a number above 0{upper}")
     return number
@@ -78,9 +83,27 @@ def flag(settings: Table, key: str, default: bool) -> bool:
     """true or false."""
     value = settings.get(key, default)
     if isinstance(value, str):
-        value = _FLAGS.get(value.lower(), value)
+        value = FLAGS.get(value.lower(), value)
     if not isinstance(value, bool):
         raise ValueError(f"guard.settings.{key} = {value!r} must be true or false")
+    return value
+
+
+def spelled(value: object) -> object:
+    """A list or a table that the environment can only give as JSON text; any other value as it is."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def table(settings: Table, key: str) -> dict[str, object] | None:
+    """A table, or JSON text of one; None where there is none."""
+    value = spelled(settings.get(key))
+    if value is not None and not isinstance(value, dict):
+        raise ValueError(f"guard.settings.{key} must be a table")
     return value
 
 

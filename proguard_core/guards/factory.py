@@ -51,8 +51,10 @@ def _bare(engine: str, options: GuardOptions, policy: Policy) -> Guard:
         raise ValueError(f"guard.engine = {engine!r} is neither one of {known} nor of the form package.module:factory")
     try:
         factory = cast(Factory, getattr(importlib.import_module(module_name), attribute))
-    except ImportError as error:
+    except (ImportError, TypeError, ValueError) as error:
         raise ValueError(f"guard.engine = {engine!r} cannot be imported: {error}") from error
     except AttributeError as error:
         raise ValueError(f"guard.engine = {engine!r}: {module_name} has no {attribute}") from error
+    if not callable(factory):
+        raise ValueError(f"guard.engine = {engine!r}: {target} is no factory of a guard")
     return factory(options, policy)

@@ -129,13 +129,14 @@ class ShadowGuard:
     async def _judge_until_death(self) -> None:
         while True:
             request, live, revision = await self._waiting.get()
+            before = self._second.revision
             try:
                 async with asyncio.timeout(self._timeout_s):
                     (second,) = await self._second.judge([request])
                 self.judged += 1
-                if self._record.note(
-                    request, (self.name, revision, live), (self._second.name, self._second.revision, second)
-                ):
+                ours = (live.guard or self.name, live.revision or revision, live)
+                theirs = (second.guard or self._second.name, second.revision or before, second)
+                if self._record.note(request, ours, theirs):
                     self.disagreed += 1
             except GuardDied:
                 raise

@@ -50,12 +50,7 @@ def split(options: GuardOptions) -> tuple[GuardOptions, Wrappers]:
     """The engine's own options, and the wrappers'. ValueError names the wrong key."""
     own = dict(options.settings)
     cache_size = checked.whole(own, "cache_size", 0, least=0)
-    shadow = own.get("shadow")
-    if shadow is not None and not isinstance(shadow, dict):
-        raise ValueError("guard.settings.shadow must be a table")
-    cascade = own.get("cascade")
-    if cascade is not None and not isinstance(cascade, dict):
-        raise ValueError("guard.settings.cascade must be a table")
+    shadow, cascade = checked.table(own, "shadow"), checked.table(own, "cascade")
     for key in checked.WRAPPERS:
         own.pop(key, None)
     return replace(options, settings=own), Wrappers(cache_size, cascade, shadow)
@@ -110,7 +105,7 @@ def _shadowed(guard: Guard, table: dict[str, object], policy: Policy, create: Cr
 
 
 def _options(table: dict[str, object]) -> GuardOptions:
-    settings, urls = table.get("settings", {}), table.get("base_urls", [])
+    settings, urls = (checked.spelled(table.get(key, usual)) for key, usual in (("settings", {}), ("base_urls", [])))
     if not isinstance(settings, dict) or "shadow" in settings:
         raise ValueError("settings must be a table, without a shadow of its own")
     if not isinstance(urls, list | tuple) or not all(isinstance(url, str) for url in urls):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from proguard_core.guards import checked
 from proguard_core.guards.protocol import Category, GuardError
 from proguard_core.novelty import bank as banks
 from proguard_core.novelty.manifest import FOLDER, read_manifest
@@ -40,6 +41,11 @@ class Novelty:
         self._loading = threading.Lock()
         self._nearest: Nearest | None = None
         self._known: OrderedDict[str, Place] = OrderedDict()
+
+    @property
+    def policy(self) -> Policy:
+        """Whose listed codes names are compared with."""
+        return self._policy
 
     @property
     def version(self) -> str:
@@ -93,9 +99,11 @@ class Novelty:
 
 def from_setting(value: object, policy: Policy) -> Novelty | None:
     """`guard.settings.novelty`: absent for the shipped bank, false for none, or a table. ValueError names the key."""
-    if value is False or (isinstance(value, str) and value.lower() == "false"):
+    value = checked.spelled(value)
+    said = value if isinstance(value, bool) else checked.FLAGS.get(value.lower()) if isinstance(value, str) else None
+    if said is False:
         return None
-    table = {} if value is None else value
+    table = {} if value is None or said else value
     if not isinstance(table, Mapping) or set(table) - KEYS:
         raise ValueError(f"guard.settings.novelty must be false or a table with {', '.join(sorted(KEYS))}")
     path = table.get("bank")

@@ -19,6 +19,8 @@ from schemas.common import Reason
 MAX_REPLY_BYTES = 1024 * 1024
 MAX_SAID_BYTES = 4096
 MAX_DETAIL = 200
+# No question takes so many: what a server says beyond it is no count.
+MAX_TOKENS = 1 << 31
 # Below the 5 s after which uvicorn, which vLLM runs on, closes an idle connection: a request on a closed one is lost.
 KEEP_ALIVE_S = 3.0
 MAX_RETRY_AFTER_S = 30.0
@@ -192,7 +194,7 @@ def _answer(reply: bytes) -> Answer:
 def _count(usage: object, key: str) -> int:
     """A server's own count of tokens; 0 where it gives none. It counts for metrics only."""
     value = usage.get(key) if isinstance(usage, dict) else None
-    return value if isinstance(value, int) and value > 0 else 0
+    return value if isinstance(value, int) and 0 < value < MAX_TOKENS else 0
 
 
 def _refused(status: int, reply: bytes, has_image: bool) -> Refused:

@@ -23,6 +23,7 @@ from proguard_core.guards.protocol import (
     Judgement,
     Picture,
 )
+from proguard_core.guards.revision import reading_version
 from proguard_core.policy.policy import Policy
 from proguard_core.policy.prompts import Prompts
 from proguard_core.policy.prompts.released import warning
@@ -53,8 +54,8 @@ class OpenAIGuard:
             structured_retry=settings.structured_retry,
             novelty=options.novelty,
         )
-        parts = (settings.model, settings.weights, prompts.version, policy.version, settings.answer_settings)
-        self._revisions = Revisions((*parts, options.novelty_version), settings.adapters)
+        asked = (settings.model, settings.weights, prompts.version, policy.version, settings.answer_settings)
+        self._revisions = Revisions((*asked, options.novelty_version, reading_version()), settings.adapters)
         self._begun = False
         self._swapping = asyncio.Lock()
         self._places = asyncio.Semaphore(self._settings.concurrency)
@@ -94,6 +95,7 @@ class OpenAIGuard:
         if not self._begun:
             self._revisions.use(await asyncio.to_thread(self._revisions.find, self._settings.adapter))
             self._begun = True
+        self._servers.open()
         self._client = client = Client(self._settings)
         self._pool = ThreadPoolExecutor(min(MOST_ENCODERS, os.cpu_count() or 1), thread_name_prefix="guard-picture")
         faults = await asyncio.gather(*(self._check(client, server) for server in self._servers.all))

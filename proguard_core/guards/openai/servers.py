@@ -45,6 +45,7 @@ class Servers:
         self._canary = canary
         self._clock = clock
         self._turn = 0
+        self._closed = False
         self._changed = asyncio.Event()
 
     def next(self, but: Server | None = None) -> Server | None:
@@ -102,7 +103,8 @@ class Servers:
         if server.cause is None:
             log.warning("guard server %s is left out: %s", server.url, fault)
         server.cause = str(fault)
-        if server.recovering is None:
+        # A question that breaks because all is closed asks for no canary: nothing would ever end it.
+        if server.recovering is None and not self._closed:
             server.recovering = asyncio.create_task(self._recover(server), name=f"canary {server.url}")
 
     async def probe(self) -> None:
@@ -118,8 +120,13 @@ class Servers:
             await asyncio.gather(*asked, return_exceptions=True)
         raise GuardUnavailable(self.causes())
 
+    def open(self) -> None:
+        """Before the first question, and again after `close`."""
+        self._closed = False
+
     async def close(self) -> None:
         """End the questions that are on their way."""
+        self._closed = True
         tasks = [server.recovering for server in self.all if server.recovering is not None]
         for server in self.all:
             server.recovering = None

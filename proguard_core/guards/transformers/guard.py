@@ -17,6 +17,7 @@ from proguard_core.guards.protocol import (
     Judgement,
     Picture,
 )
+from proguard_core.guards.revision import reading_version
 from proguard_core.guards.transformers.line import Line
 from proguard_core.guards.transformers.model import Model
 from proguard_core.guards.transformers.settings import read
@@ -47,8 +48,8 @@ class TransformersGuard:
             structured_retry=False,
             novelty=options.novelty,
         )
-        parts = (settings.model, settings.weights, prompts.version, policy.version, settings.answer_settings)
-        self._revisions = Revisions((*parts, options.novelty_version), settings.adapters)
+        asked = (settings.model, settings.weights, prompts.version, policy.version, settings.answer_settings)
+        self._revisions = Revisions((*asked, options.novelty_version, reading_version()), settings.adapters)
         self._model: Model | None = None
         self._line: Line | None = None
         self._swapping = asyncio.Lock()

@@ -45,8 +45,15 @@ class Line:
         self._serving = asyncio.create_task(self._serve(model), name="guard-model")
 
     async def run(self, function: Callable[[], Result]) -> Result:
-        """A function in the model's thread, between two batches."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+        """A function in the model's thread, between two batches. GuardDied where the line is closed before its turn."""
+        turn = asyncio.get_running_loop().run_in_executor(self._thread, function)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            # Closing cancels what waits for the thread: to who waits here that is no cancellation of his own.
+            if turn.cancelled() and (task := asyncio.current_task()) is not None and not task.cancelling():
+                raise GuardDied("the model was unloaded") from None
+            raise
 
     async def ask(self, question: Question[Picture], adapter: Adapter | None) -> Answer:
         """The answer. Raises Refused, GuardError. A batch of which nobody waits for an answer any more is stopped."""

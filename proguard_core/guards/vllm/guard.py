@@ -20,6 +20,7 @@ from proguard_core.guards.protocol import (
     Judgement,
     Picture,
 )
+from proguard_core.guards.revision import reading_version
 from proguard_core.guards.vllm import budget
 from proguard_core.guards.vllm.engine import Engine
 from proguard_core.guards.vllm.language_only import check
@@ -57,8 +58,8 @@ class VLLMGuard:
             structured_retry=settings.structured_retry,
             novelty=options.novelty,
         )
-        parts = (settings.model, settings.weights, prompts.version, policy.version, settings.answer_settings)
-        self._revisions = Revisions((*parts, options.novelty_version), settings.adapters)
+        asked = (settings.model, settings.weights, prompts.version, policy.version, settings.answer_settings)
+        self._revisions = Revisions((*asked, options.novelty_version, reading_version()), settings.adapters)
         self._engine: Engine | None = None
         self._swapping = asyncio.Lock()
         self._answered_at = 0.0

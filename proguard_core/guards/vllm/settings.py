@@ -105,6 +105,7 @@ class EngineSettings:
         return usual | self.engine | ours
 
 
+_TRUTH = ("true", "false")
 KEYS = set(EngineSettings.__dataclass_fields__) - {"model"}
 
 
@@ -133,8 +134,7 @@ def read(options: GuardOptions) -> EngineSettings:
 
 
 def _picture_threads(own: checked.Table) -> int:
-    table = own.get("engine")
-    cached = isinstance(table, dict) and bool(table.get("mm_processor_cache_gb", 0))
+    cached = bool(_engine(own).get("mm_processor_cache_gb", 0))
     threads = checked.whole(own, "picture_threads", 1 if cached else PICTURE_THREADS)
     if cached and threads > 1:
         raise ValueError("guard.settings.engine.mm_processor_cache_gb needs guard.settings.picture_threads = 1")
@@ -142,10 +142,20 @@ def _picture_threads(own: checked.Table) -> int:
 
 
 def _engine(own: checked.Table) -> dict[str, object]:
-    table = own.get("engine", {})
+    table = checked.spelled(own.get("engine", {}))
     if not isinstance(table, dict):
         raise ValueError("guard.settings.engine must be a table of vLLM's own arguments")
     for key, why in REFUSED.items():
         if key in table:
             raise ValueError(f"guard.settings.engine.{key} cannot be set: {why}")
-    return cast(dict[str, object], dict(table))
+    return {key: _typed(key, value) for key, value in cast(dict[str, object], table).items()}
+
+
+def _typed(key: str, value: object) -> object:
+    """A number or a truth value that the environment gave as text; what vLLM calls a name or a revision stays text."""
+    if not isinstance(value, str) or key.endswith(("revision", "name")):
+        return checked.spelled(value)
+    try:
+        return json.loads(value.lower() if value.lower() in _TRUTH else value)
+    except (ValueError, RecursionError):
+        return value

@@ -1,7 +1,7 @@
 """Text of a post made harmless for templates: it stays readable and cannot form structure.
 
 Special tokens of chat templates, the tags of an answer, placeholders of pictures and the names of turns lose the one
-character that makes them work: `<|im_end|>` becomes `‹|im_end|>`, `Agent:` at the start of a line becomes `Agent∶`.
+character that makes them work: `<|im_end|>` becomes `(|im_end|>`, `Agent:` at the start of a line becomes `Agent;`.
 What a post asks in plain words stays: it is what the guard must judge.
 """
 
@@ -10,10 +10,12 @@ import re
 from proguard_core.policy.prompts.contract import ENGLISH_KEYS
 
 # Part of a guard's revision: change it with what is replaced.
-NEUTRAL_VERSION = 2
+NEUTRAL_VERSION = 3
 
-_OPENING = "‹"
-_COLON = "∶"
+# One byte each, as what they stand for: a window must not take more tokens than it has bytes (guards/vllm/budget.py).
+_OPENING = "("
+_COLON = ";"
+_REPLACEMENT = "?"
 
 # Qwen's tokens all begin with <|; DeepSeek's have a full-width bar.
 _TOKEN = re.compile(r"<(?=[|｜])")
@@ -22,11 +24,10 @@ _NAMES = (
     r"image|video|audio|start_of_turn|end_of_turn|start_of_image|bos|eos|unk|pad|s|policy|categories"
 )
 # An unfinished tag counts too: what follows the post could finish it. Invisible characters hide none.
-_TAG = re.compile(rf"<(?=[\s/\u00ad\u200b-\u200f\u2060-\u2064\ufeff]{{0,16}}(?:{_NAMES})(?![\w-]))", re.IGNORECASE)
+_TAG = re.compile(rf"<(?=[\s/\u00ad\u200b-\u200f\u2060-\u2064\ufeff]{{0,24}}(?:{_NAMES})(?![\w-]))", re.IGNORECASE)
 _INSTRUCTION = re.compile(r"\[(?=/?INST\])", re.IGNORECASE)
 _SYSTEM = re.compile(r"<(?=</?SYS>>)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_REPLACEMENT = "\ufffd"
 
 _COLON_ONLY = re.compile(":")
 _COLONS = re.compile("[:：]")
@@ -45,14 +46,14 @@ _LINE_MARKS = frozenset(">#*_\"'`-")
 def neutral(text: str) -> str:
     """The text with everything broken that a template, a tokenizer or the parser would take for structure.
 
-    One character for one: the length stays. Control characters and lone surrogates become U+FFFD. Idempotent.
+    One character for one, and never more bytes. Control characters and lone surrogates become "?". Idempotent.
     """
     if not text.replace("\n", "").replace("\r", "").replace("\t", "").isprintable():
         text = _CONTROL.sub(_REPLACEMENT, text)
     if "<" in text:
         text = _SYSTEM.sub(_OPENING, _TAG.sub(_OPENING, _TOKEN.sub(_OPENING, text)))
     if "[" in text:
-        text = _INSTRUCTION.sub("⟦", text)
+        text = _INSTRUCTION.sub(_OPENING, text)
     if ":" in text or "：" in text:
         text = _without_labels(text)
     return text

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,23 @@ def test_the_file_is_bounded(tmp_path: Path) -> None:
         assert record.note(GuardRequest(str(number)), ("l", "1", SAFE), ("s", "1", unsafe()))
     record.close()
     assert 0 < (tmp_path / "file").stat().st_size <= 1200
+
+
+async def test_lines_name_the_revisions_that_judged(tmp_path: Path) -> None:
+    """Not those in force: around a swap these are others."""
+    second = Second(says(replace(unsafe(), guard="first of two", revision="s0")))
+    guard = around(second, tmp_path / "file")
+    await guard.start()
+
+    async def judged(requests: Sequence[GuardRequest]) -> list[Judgement]:
+        return [replace(SAFE, revision="l0") for _ in requests]
+
+    guard._live.judge = judged  # type: ignore[method-assign]
+    await guard.judge([GuardRequest("a")])
+    await until(lambda: guard.disagreed == 1)
+    await guard.close()
+    (line,) = lines(tmp_path / "file")
+    assert json.dumps(line).count("l0") == json.dumps(line).count("s0") == json.dumps(line).count("first of two") == 1
 
 
 @pytest.mark.parametrize("error", [GuardError("private words"), GuardDied("gone"), RuntimeError("private words")])

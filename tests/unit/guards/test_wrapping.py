@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from proguard_core.guards.cached import CachedGuard
+from proguard_core.guards.cascade import CascadeGuard
 from proguard_core.guards.factory import create
 from proguard_core.guards.protocol import GuardOptions, GuardRequest
 from proguard_core.guards.shadow import ShadowGuard
@@ -89,6 +90,33 @@ def test_a_wrong_key_is_told_all_that_are_right(engine: str, keys: str) -> None:
             made(cascade={"unsafe_from": share})
     for never in (0, 0.0, "0", "0.0"):  # the environment knows text alone
         made(cascade={"unsafe_from": never})
+
+
+def test_lists_and_tables_may_be_json_text_as_the_environment_has_no_other() -> None:
+    second = {
+        "engine": "openai",
+        "model": "m",
+        "base_urls": '["http://127.0.0.1:1/v1"]',
+        "settings": '{"weights": "1"}',
+    }
+    guard = made(cascade="{}", shadow=second)
+    assert isinstance(guard, ShadowGuard)
+    assert isinstance(guard._live, CascadeGuard)
+    with pytest.raises(ValueError, match=r"guard\.settings\.cascade must be a table"):
+        made(cascade="{")
+
+
+@pytest.mark.parametrize("engine", ["json:__name__", ".x:y", ":y", "json:"])
+def test_what_is_no_factory_is_named(engine: str) -> None:
+    with pytest.raises(ValueError, match=r"^guard\.engine = "):
+        create(engine, GuardOptions(), POLICY)
+
+
+@pytest.mark.parametrize("number", [10**400, "1" * 5000, "inf", "nan"], ids=["digits", "text", "inf", "nan"])
+def test_numbers_beyond_all_bounds_are_named(number: object) -> None:
+    for key in ("request_timeout_s", "output_cap"):
+        with pytest.raises(ValueError, match=rf"guard\.settings\.{key}"):
+            create("openai", GuardOptions("m", ("http://127.0.0.1:1/v1",), {key: number}), POLICY)
 
 
 async def test_wrapped_it_judges() -> None:

@@ -147,6 +147,18 @@ async def test_the_loop_is_not_blocked_while_the_encoder_loads() -> None:
     assert longest < 1.0
 
 
+@pytest.mark.parametrize("value", [False, "false", "False", "0"])
+def test_none_is_wanted(value: Any) -> None:
+    assert from_setting(value, POLICY) is None
+
+
+@pytest.mark.parametrize("value", [None, True, "true", "{}"])
+def test_the_shipped_one_is_wanted(value: Any) -> None:
+    found = from_setting(value, POLICY)
+    assert found is not None
+    assert found.version == Novelty(POLICY).version
+
+
 @pytest.mark.parametrize("value", [7, "yes", {"banks": "x"}, {"bank": 7}, {"bank": "/no/such/bank.yaml"}])
 def test_wrong_settings_are_named(value: Any) -> None:
     with pytest.raises(ValueError, match=r"guard\.settings\.novelty"):

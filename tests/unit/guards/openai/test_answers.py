@@ -257,6 +257,7 @@ async def test_before_the_start_and_after_the_end_nothing_is_judged() -> None:
         ),
         (None, {"prompt": 0, "cached": 0, "completion": 0}),
         ({"prompt_tokens": "many", "completion_tokens": -3}, {"prompt": 0, "cached": 0, "completion": 0}),
+        ({"prompt_tokens": 2**63, "completion_tokens": 10**400}, {"prompt": 0, "cached": 0, "completion": 0}),
         ("a lot", {"prompt": 0, "cached": 0, "completion": 0}),
     ],
 )

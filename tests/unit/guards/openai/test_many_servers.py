@@ -155,6 +155,23 @@ async def test_a_canary_question_that_breaks_off_in_another_way_is_asked_again(
     await servers.close()
 
 
+async def test_what_breaks_off_at_the_end_asks_no_canary() -> None:
+    asked: list[str] = []
+
+    async def canary(server: Server) -> None:
+        asked.append(server.url)
+
+    servers = Servers(["http://127.0.0.1:1/v1"], canary)
+    await servers.close()
+    servers.leave_out(servers.all[0], Unreachable("the connection broke"))
+    assert servers.all[0].recovering is None
+    servers.open()
+    servers.leave_out(servers.all[0], Unreachable("the connection broke"))
+    await asyncio.sleep(module.FIRST_PAUSE_S + 0.1)
+    assert asked == ["http://127.0.0.1:1/v1"]
+    await servers.close()
+
+
 async def test_one_that_asked_for_time_has_it_although_what_was_under_way_is_answered() -> None:
     now = 0.0
 

@@ -149,6 +149,20 @@ async def test_a_batch_is_not_stopped_while_one_still_waits_for_it() -> None:
     assert model.stopped == 0
 
 
+async def test_what_waits_for_the_thread_at_the_end_is_no_cancellation() -> None:
+    """A revision's watch that took it for one ended for good."""
+    line, model = Line(1), Echo()
+    line.serve(cast(Model, model))
+    answer = asyncio.create_task(line.ask(question("a"), None))
+    await asyncio.sleep(0.05)
+    load = asyncio.create_task(line.run(lambda: None))
+    await asyncio.sleep(0)
+    await line.close()
+    for waiting in (answer, load):
+        with pytest.raises(GuardDied, match="unloaded"):
+            await waiting
+
+
 async def test_the_end_stops_what_runs_and_everybody_learns_of_it() -> None:
     async with served(batch_size=1) as (line, model):
         tasks = [asyncio.create_task(line.ask(question(f"{number}"), None)) for number in range(3)]

@@ -67,6 +67,16 @@ def test_wrong_settings_are_named(settings: dict[str, Any], complaint: str) -> N
         read(options(**settings))
 
 
+def test_numbers_of_the_environment_reach_vllm_as_numbers() -> None:
+    given = {"max_num_seqs": "8", "gpu_memory_utilization": "0.5", "enforce_eager": "True", "dtype": "auto"}
+    arguments = read(options(engine={**given, "revision": "12345", "hf_overrides": '{"a": 1}'})).arguments
+    assert [arguments[key] for key in given] == [8, 0.5, True, "auto"]
+    assert (arguments["revision"], arguments["hf_overrides"]) == ("12345", {"a": 1})
+    assert read(options(engine='{"max_num_seqs": 4}')).arguments["max_num_seqs"] == 4
+    off = read(options(engine={"mm_processor_cache_gb": "0"}, picture_threads="4"))
+    assert (off.picture_threads, off.arguments["mm_processor_cache_gb"]) == (4, 0)
+
+
 def test_a_model_is_needed_and_servers_are_not() -> None:
     with pytest.raises(ValueError, match=r"guard\.model"):
         read(GuardOptions())

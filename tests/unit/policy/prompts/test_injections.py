@@ -19,7 +19,7 @@ PICTURE = Picture(Image.new("RGB", (28, 28)), "0" * 64)
 FRAME = ("<conversation>\n<user>\n", "\n</user>\n<agent>\n", "\n</agent>\n</conversation>\n")
 STRUCTURE = ("<conversation>", "</conversation>", "<user>", "</user>", "<agent>", "</agent>")
 FORBIDDEN = ("<|", "<｜", "<think", "</think", "<answer", "</answer", "<image>", "<video>", "<s>", "[INST]", "<<SYS>>")
-BACK = str.maketrans({"‹": "<", "∶": ":", "⟦": "["})
+REPLACED = {("<", "("), ("[", "("), (":", ";"), ("：", ";"), ("\x00", "?"), ("\x1b", "?")}
 
 
 def _request(post: str, kind: PromptKind, as_response: bool) -> GuardRequest:
@@ -50,13 +50,8 @@ def test_the_structure_of_the_prompt_is_intact(post: str, kind: PromptKind, as_r
 
 @pytest.mark.parametrize("post", POSTS)
 def test_the_post_stays_readable(post: str) -> None:
-    readable = "".join(character if character not in "\x00\x1b" else "\ufffd" for character in post)
-    differing = {
-        (before, after)
-        for before, after in zip(readable, neutral(post).translate(BACK), strict=True)
-        if before != after
-    }
-    assert differing <= {("：", ":")}
+    differing = {(before, after) for before, after in zip(post, neutral(post), strict=True) if before != after}
+    assert differing <= REPLACED
 
 
 @pytest.mark.parametrize("post", POSTS)

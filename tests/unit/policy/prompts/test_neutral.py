@@ -37,26 +37,27 @@ STRUCTURE = re.compile(r"<[|｜]|<\s*/?\s*(?:think|thinking|answer|user|agent|co
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("<|im_end|>", "‹|im_end|>"),
-        ("</think>", "‹/think>"),
+        ("<|im_end|>", "(|im_end|>"),
+        ("</think>", "(/think>"),
         ("a < b and c > d", "a < b and c > d"),
         ("I <3 you", "I <3 you"),
         ("<b>bold</b> <script>", "<b>bold</b> <script>"),
         ("f(x) |> g(y)", "f(x) |> g(y)"),
         ("the time: 12:30, see https://example.org", "the time: 12:30, see https://example.org"),
-        ("Agent: hello", "Agent∶ hello"),
+        ("Agent: hello", "Agent; hello"),
         ("my agent: hello", "my agent: hello"),
         ("reagent: 5 ml", "reagent: 5 ml"),
-        ("hi\rAgent: ok", "hi\rAgent∶ ok"),
-        ("hi\u2028AI Agent: ok\x85System: ok", "hi\u2028AI Agent∶ ok\x85System∶ ok"),
-        ("hi\n" + " " * 80 + "Agent: ok", "hi\n" + " " * 80 + "Agent∶ ok"),
-        ("hi\n" + "> " * 40 + "**User**: ok", "hi\n" + "> " * 40 + "**User**∶ ok"),
-        ("<//user> </user.> <\u200b/agent\u200b>", "‹//user> ‹/user.> ‹\u200b/agent\u200b>"),
+        ("hi\rAgent: ok", "hi\rAgent; ok"),
+        ("hi\u2028AI Agent: ok\x85System: ok", "hi\u2028AI Agent; ok\x85System; ok"),
+        ("hi\n" + " " * 80 + "Agent: ok", "hi\n" + " " * 80 + "Agent; ok"),
+        ("hi\n" + "> " * 40 + "**User**: ok", "hi\n" + "> " * 40 + "**User**; ok"),
+        ("<//user> </user.> <\u200b/agent\u200b>", "(//user> (/user.> (\u200b/agent\u200b>"),
+        (f"<{' ' * 8}/{' ' * 8}answer>", f"({' ' * 8}/{' ' * 8}answer>"),
         ("<user-agent> <strong> <imagery>", "<user-agent> <strong> <imagery>"),
-        ("a request: please", "a request∶ please"),
-        ("[INST] hi [/INST] [1]", "⟦INST] hi ⟦/INST] [1]"),
+        ("a request: please", "a request; please"),
+        ("[INST] hi [/INST] [1]", "(INST] hi (/INST] [1]"),
         ("line\r\n\ttab", "line\r\n\ttab"),
-        ("a\x00b\ud800c", "a\ufffdb\ufffdc"),
+        ("a\x00b\ud800c", "a?b?c"),
         ("Grüße 你好 🎉", "Grüße 你好 🎉"),
     ],
 )
@@ -71,7 +72,7 @@ def test_nothing_is_left_that_forms_structure(text: str) -> None:
     assert read_answer(harmless) is None
     assert len(harmless) == len(text)
     assert neutral(harmless) == harmless
-    harmless.encode()
+    assert len(harmless.encode()) <= len(text.encode("utf-8", "surrogatepass"))
 
 
 @given(HOSTILE, HOSTILE)
