@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -92,7 +93,13 @@ class Readers:
         return self._read(part, text, self._windows.of_request(text), scoring)
 
     def _response(self, request: str, response: str, scoring: Scoring) -> list[Finding]:
-        return self._read(Part.RESPONSE, response, self._windows.of_response(request, response), scoring)
+        found = self._read(Part.RESPONSE, response, self._windows.of_response(request, response), scoring)
+        worst = max((each for each in found if each.unsafe), key=lambda each: each.excess, default=None)
+        if worst is None or any(each.about_minors for each in found):
+            return found
+        # Behind its request a response is placed by what both are about: minors in it alone count too (law 11).
+        alone = self._read(Part.RESPONSE, response, self._windows.of_request(response), scoring)
+        return [*found, *(replace(worst, place=each.place) for each in alone if each.about_minors)]
 
     def _read(self, part: Part, turn: str, windows: Sequence[cutting.Window], scoring: Scoring) -> list[Finding]:
         """turn: the text that the windows were cut from. A window without words to score has no finding."""
