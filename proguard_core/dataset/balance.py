@@ -21,7 +21,8 @@ TOO_MANY_OF_AUTHOR = "beyond the rows that one author may give (left out)"
 class BalanceSettings:
     """size: rows at most, None for as many as the ratio allows. fresh_share: of a modality at most, if it has replay.
 
-    rows_per_author: at most, of fresh rows. safe_share: of a modality; None for the share that its replay rows have.
+    rows_per_author: at most, of fresh rows. safe_share: of a modality that has replay; None for the share that its
+    replay rows have, where they are both safe and unsafe ones.
     """
 
     size: int | None = None
@@ -90,6 +91,8 @@ def _reach(items: Sequence[Item], fresh: list[int], replay: list[int], settings:
     if settings.fresh_share < 1:
         count = min(count, int(len(replay) / (1 - settings.fresh_share)))
     share = _safe_share(items, replay, settings)
+    if share is None:
+        return count
     unsafe = sum(items[at].row.unsafe for at in (*fresh, *replay))
     safe = len(fresh) + len(replay) - unsafe
     for held, wanted in ((safe, share), (unsafe, 1 - share)):
@@ -98,25 +101,46 @@ def _reach(items: Sequence[Item], fresh: list[int], replay: list[int], settings:
     return count
 
 
-def _safe_share(items: Sequence[Item], replay: list[int], settings: BalanceSettings) -> float:
+def _safe_share(items: Sequence[Item], replay: list[int], settings: BalanceSettings) -> float | None:
+    """None where no share is to be kept: a replay of safe rows alone says nothing of how many unsafe ones there are."""
     if settings.safe_share is not None:
         return settings.safe_share
-    return sum(not items[at].row.unsafe for at in replay) / max(1, len(replay))
+    safe = sum(not items[at].row.unsafe for at in replay)
+    return safe / len(replay) if 0 < safe < len(replay) else None
 
 
 def _mixture(
     items: Sequence[Item], fresh: list[int], replay: list[int], quota: int, settings: BalanceSettings, seed: int
 ) -> list[int]:
-    """Places of a modality's rows: fresh ones turn by turn over their labels, then replay that mends the safe share."""
+    """Places of a modality's rows: fresh ones turn by turn over their labels, as many of safe and of unsafe ones as
+    the safe share has room for, then replay that fills both up."""
     most = quota if not replay else min(quota, int(quota * settings.fresh_share))
     most = max(most, quota - len(replay))  # what rounding took
-    taken = _turn_by_turn(items, fresh, most, seed)
-    safe, unsafe = ([at for at in _drawn(replay, seed) if items[at].row.unsafe is wanted] for wanted in (False, True))
     share = _safe_share(items, replay, settings)
+    if not replay or share is None:
+        taken = _turn_by_turn(items, fresh, most, seed)
+        return [*taken, *_drawn(replay, seed)[: quota - len(taken)]]
+    wanted_safe = round(share * quota)
+    (safe, unsafe), (fresh_safe, fresh_unsafe) = _by_label(items, _drawn(replay, seed)), _by_label(items, fresh)
+    # Of each label the fresh ones leave room for what replay lacks of the other.
+    room_safe = max(0, min(wanted_safe, most - _lacking(quota - wanted_safe, unsafe, fresh_unsafe)))
+    room_unsafe = max(0, min(quota - wanted_safe, most - _lacking(wanted_safe, safe, fresh_safe)))
+    some = [*_turn_by_turn(items, fresh_safe, room_safe, seed), *_turn_by_turn(items, fresh_unsafe, room_unsafe, seed)]
+    taken = _turn_by_turn(items, some, most, seed)
     room = quota - len(taken)
-    wanted_safe = round(share * quota) - sum(not items[at].row.unsafe for at in taken)
+    wanted_safe -= sum(not items[at].row.unsafe for at in taken)
     count = min(max(wanted_safe, room - len(unsafe), 0), room, len(safe))
     return [*taken, *safe[:count], *unsafe[: room - count]]
+
+
+def _lacking(wanted: int, replay: list[int], fresh: list[int]) -> int:
+    """Rows of a label that replay has not, and fresh rows have."""
+    return min(max(wanted - len(replay), 0), len(fresh))
+
+
+def _by_label(items: Sequence[Item], places: list[int]) -> tuple[list[int], list[int]]:
+    """Safe ones and unsafe ones."""
+    return [at for at in places if not items[at].row.unsafe], [at for at in places if items[at].row.unsafe]
 
 
 def _turn_by_turn(items: Sequence[Item], places: list[int], most: int, seed: int) -> list[int]:

@@ -142,11 +142,19 @@ def extended(bank: Bank, additions: Mapping[str, Sequence[str]], policy: Policy,
 
 
 def _numbered(items: Iterable[Item]) -> Iterator[Item]:
-    """Ids name rows in draws and reports, so each is used once."""
+    """Ids name rows in draws and reports, so each is used once; a numbered one is never another row's own."""
+    given = list(items)
+    taken = {item.row.id for item in given}
     used: dict[str, int] = {}
-    for item in items:
+    for item in given:
         count = used[item.row.id] = used.get(item.row.id, 0) + 1
-        yield item if count == 1 else replace(item, row=replace(item.row, id=f"{item.row.id}#{count}"))
+        if count == 1:
+            yield item
+            continue
+        while (own := f"{item.row.id}#{used[item.row.id]}") in taken:
+            used[item.row.id] += 1
+        taken.add(own)
+        yield replace(item, row=replace(item.row, id=own))
 
 
 def _admitted(

@@ -28,19 +28,35 @@ class Decided:
         return self.code or self.name
 
 
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """A reviewer's last word: a decision, under the name that a later rename of the same person gave it."""
+
+    review: Review
+    renamed: bool = False
+
+    def code(self, policy: Policy, name: str | None = None) -> str | None:
+        """The listed category that it says; name: what the risk is called instead."""
+        # A name that the policy lists is that category, whatever the reviewer calls it.
+        return self.review.code or read_name(name or self.review.name or "", policy).code
+
+
 def decide(reviews: Iterable[Review], policy: Policy, problems: Problems) -> dict[tuple[str, str], Decided]:
     """The decision of each ("cluster" | "post", id). A reviewer's last word counts; a rename outdoes a name.
 
-    Where reviewers disagree, nothing is decided, and that is noted. A review that was undone says nothing.
+    A rename changes the name of a new category and nothing else: what was merged or rejected stays so, whoever renames
+    it. Where nothing else was decided, it names one. Where reviewers disagree, nothing is decided, and that is noted. A
+    review that was undone says nothing.
     """
     reviews = standing(reviews)
-    last: dict[tuple[str, str], dict[str, Review]] = {}
-    for review in sorted(reviews, key=lambda each: (each.reviewed_at, each.review_id)):
+    last: dict[tuple[str, str], dict[str, _Word]] = {}
+    for given in sorted(reviews, key=lambda each: (each.reviewed_at, each.review_id)):
+        review = _as_learned(given, policy)
         target = ("cluster", review.cluster) if review.cluster is not None else ("post", review.post or "")
         words = last.setdefault(target, {})
         # Taken out first, so that the last word stands last.
-        words.pop(review.reviewer, None)
-        words[review.reviewer] = review
+        earlier = words.pop(review.reviewer, None)
+        words[review.reviewer] = _after(earlier, review)
     decided = {}
     for target, words in last.items():
         found = _agreed(list(words.values()), policy)
@@ -58,34 +74,46 @@ def standing(reviews: Iterable[Review]) -> list[Review]:
     return [review for review in found if review.undoes is None and review.review_id not in undone]
 
 
-def _agreed(reviews: list[Review], policy: Policy) -> Decided | str:
+def _as_learned(review: Review, policy: Policy) -> Review:
+    """With its name in the form in which it is learned: people type the same letters in several ways."""
+    name = read_name(review.name, policy).name if review.name else None
+    return review.model_copy(update={"name": name}) if name and name != review.name else review
+
+
+def _after(earlier: _Word | None, review: Review) -> _Word:
+    """What a reviewer says who said something earlier."""
+    if review.decision is not Decision.RENAME or earlier is None:
+        return _Word(review, review.decision is Decision.RENAME)
+    if earlier.review.decision not in NAMING:
+        return earlier
+    kept = earlier.review if earlier.review.decision is Decision.CONFIRM else review
+    synonyms = [*earlier.review.synonyms, *review.synonyms]
+    return _Word(kept.model_copy(update={"name": review.name, "synonyms": synonyms}), renamed=True)
+
+
+def _agreed(words: list[_Word], policy: Policy) -> Decided | str:
     """What all of them say, or why there is no such thing."""
-    reviewers = frozenset(review.reviewer for review in reviews)
-    if all(review.decision is Decision.REJECT for review in reviews):
-        return Decided(safe=True, reviewers=reviewers)
-    phrases = tuple(phrase for review in reviews for phrase in review.synonyms)
-    codes = {_code(review, policy) for review in reviews}
-    if any(review.decision is Decision.REJECT for review in reviews) or len(codes) > 1:
+    ruling = [word for word in words if word.review.decision is not Decision.RENAME]
+    if any(word.review.decision not in NAMING for word in ruling):
+        words = ruling  # there is no new category to rename
+    if all(word.review.decision is Decision.REJECT for word in words):
+        return Decided(safe=True, reviewers=frozenset(word.review.reviewer for word in words))
+    renamed = next((word.review.name for word in reversed(words) if word.renamed), None)
+    codes = {word.code(policy, renamed) for word in ruling or words}
+    if any(word.review.decision is Decision.REJECT for word in words) or len(codes) > 1:
         return "reviews that contradict each other (left out)"
+    phrases = tuple(phrase for word in words for phrase in word.review.synonyms)
+    names = [word.review.name for word in words if word.review.name]
     (code,) = codes
     if code is not None:
         if policy.find(code) is None:
             return "a review's code that the policy does not list (left out)"
-        called = tuple(review.name for review in reviews if review.name)
-        return Decided(code=code, phrases=(*called, *phrases), reviewers=reviewers)
-    renames = [review.name for review in reviews if review.decision is Decision.RENAME]
-    names = [review.name for review in reviews]
-    if len({name_key(name or "") for name in names}) > 1 and not renames:
+        reviewers = frozenset(word.review.reviewer for word in words if word.code(policy) == code)
+        return Decided(code=code, phrases=(*names, *phrases), reviewers=reviewers)
+    if len({name_key(name) for name in names}) > 1 and renamed is None:
         return "reviews that give different names (left out)"
-    name = (renames or names)[-1] or ""
-    others = tuple(other for other in names if other and name_key(other) != name_key(name))
+    name = renamed or names[-1]
+    others = tuple(other for other in names if name_key(other) != name_key(name))
     # Whoever called it something else did not say yes to this name.
-    agreeing = frozenset(review.reviewer for review in reviews if name_key(review.name or "") == name_key(name))
+    agreeing = frozenset(word.review.reviewer for word in words if name_key(word.review.name or "") == name_key(name))
     return Decided(name=name, phrases=(*others, *phrases), reviewers=agreeing)
-
-
-def _code(review: Review, policy: Policy) -> str | None:
-    if review.decision is Decision.MERGE:
-        return review.code
-    # A name that the policy lists is that category, whatever the reviewer calls it.
-    return review.code or read_name(review.name or "", policy).code

@@ -10,6 +10,7 @@ from proguard_core.dataset.variants import Variant, Variants, mains_of
 from proguard_core.evaluation.withholding import main
 from proguard_core.guards.protocol import GuardRequest, Picture
 from proguard_core.novelty.bank import Bank
+from proguard_core.policy.loader import load_policy
 from proguard_core.policy.policy import SEXUAL, Policy
 from proguard_core.policy.prompts.contract import PromptKind
 from proguard_core.policy.prompts.renderer import Prompt
@@ -56,6 +57,7 @@ class Sampler:
 
     def __init__(self, policy: Policy, bank: Bank, variants: Variants, settings: MaskSettings, seed: int) -> None:
         self._policy = policy
+        self._shipped = load_policy()
         self._bank = bank
         self._variants = variants
         self._settings = settings
@@ -114,7 +116,8 @@ class Sampler:
         return tuple(found)
 
     def _phrases(self, code: str) -> tuple[str, ...]:
-        listed = self._policy.find(code)
+        # A policy need not list all of the taxonomy; its own name is still the right one.
+        listed = self._policy.find(code) or self._shipped.find(code)
         known = () if listed is None else (listed.name, *listed.synonyms)
         return (*known, *self._bank.of(code)) or (code,)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from proguard_core.judgement.categories import read_category
 from proguard_core.novelty.description import DescriptionBounds, description_bonus
 from proguard_core.policy.policy import Policy
 from proguard_core.policy.prompts.contract import PromptKind
@@ -19,6 +20,7 @@ from proguard_core.training.descriptions import Descriptions, RewardError
 from proguard_core.training.guessed_names import NameFault, NameRules, is_listed
 from proguard_core.training.strict_answers import NO_CATEGORY_WORD, StrictAnswer, read_exactly
 from proguard_core.training.truth import Truth
+from schemas.common import CategoryKind
 
 __all__ = ["DEFAULTS", "RewardError", "RewardSettings", "Scores", "rewards"]
 
@@ -139,9 +141,16 @@ def _is_guess(answer: StrictAnswer) -> bool:
 
 
 def _fault(name: str, truth: Truth, policy: Policy, settings: RewardSettings) -> NameFault | None:
-    if is_listed(name, policy, {code.partition("S")[0] for code in truth.meanings}):
+    mains = {code.partition("S")[0] for code in truth.meanings}
+    if is_listed(name, policy, mains):
         return NameFault.LISTED
-    return settings.names.fault(name, truth.post)
+    if (fault := settings.names.fault(name, truth.post)) is not None:
+        return fault
+    # What serving would read as no name must not be learned as one.
+    read = read_category([name], truth.kind, policy)
+    if read.code is not None and read.code.partition("S")[0] in mains:
+        return NameFault.LISTED
+    return None if read.kind in {CategoryKind.NOVEL, CategoryKind.KNOWN} else NameFault.GENERIC
 
 
 def _worth(

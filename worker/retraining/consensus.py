@@ -34,7 +34,7 @@ def check(settings: RetrainingSettings) -> None:
     """ConfigurationError where consensus is asked for and scikit-learn, which finds the crowds, is missing."""
     if settings.labels == "consensus" and importlib.util.find_spec("sklearn") is None:
         raise ConfigurationError(
-            "retraining.labels = \"consensus\" needs scikit-learn: pip install 'proguard-stream-moderation[console]'"
+            "retraining.labels = \"consensus\" needs scikit-learn: `.venv/bin/pip install -e '.[console]'`"
         )
 
 

@@ -28,7 +28,7 @@ from proguard_core.training.registry.records import Step, StepRecord
 from proguard_core.training.registry.runs import Run
 from schemas.common import Modality
 from worker.errors import ConfigurationError
-from worker.retraining.steps import GATE_ROWS, Bench
+from worker.retraining.steps import BANK, GATE_ROWS, Bench
 
 ANSWERS = "answers.json"
 _SPLITS = 3
@@ -188,9 +188,12 @@ def _arrivals(bench: Bench, run: Run, new: Sequence[Item]) -> list[Arrival]:
     assert isinstance(approvals, Mapping)
     assert isinstance(names, list)
     people = {name_key(name): int(str(count)) for name, count in approvals.items()}
+    phrases = {name_key(key): texts for key, texts in bank.load(bench.work / "dataset" / BANK).phrases.items()}
     found = []
     for name in map(str, names):
         code = bench.policy.codes_by_name.get(name_key(name))
-        arrival = Arrival(name, people.get(name_key(name), 0), () if code is None else (code,))
+        # What the reward counts as its name, the gate does.
+        synonyms = phrases.get(name_key(code or name), ())
+        arrival = Arrival(name, people.get(name_key(name), 0), () if code is None else (code,), synonyms)
         found.append(replace(arrival, items=[item for item in new if arrival.holds(item.row)]))
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 
 from proguard_core.dataset.items import Item, Origin
-from proguard_core.dataset.names import near_to_minors
+from proguard_core.dataset.names import near_to_minors, read_name
 from proguard_core.dataset.reviews import NAMING, decide, standing
 from proguard_core.dataset.stream import MINORS_LEFT_OUT, Labelled, Labels, StreamSettings, label_hits
 from proguard_core.dataset.writers import item_record
@@ -97,11 +97,12 @@ def _new_words(review: Review, policy: Policy) -> set[str]:
     """What it calls a risk that the policy does not list."""
     if review.decision not in NAMING or review.name is None or _code(review, policy) is not None:
         return set()
-    return {review.name, *review.synonyms}
+    written = {review.name, *review.synonyms}
+    return written | {read.name for text in written if (read := read_name(text, policy)).name}
 
 
 def _code(review: Review, policy: Policy) -> str | None:
-    return review.code or policy.codes_by_name.get(name_key(review.name or ""))
+    return review.code or read_name(review.name or "", policy).code
 
 
 def _is_about_minors(review: Review, near: Collection[str], policy: Policy) -> bool:

@@ -170,8 +170,7 @@ def _make_dataset(bench: Bench, run: Run) -> None:
     gate = [item for item in parted.gate if item.post_id not in erased]
     labels.write_items(gate, folder / GATE_ROWS)
     marks.of(_items(made), _prints(bench, made)).write(folder / marks.FILE)
-    kept = {key: list(phrases) for key, phrases in made.bank.phrases.items()}
-    (folder / BANK).write_text(yaml.safe_dump({"format": banks.FORMAT, "phrases": kept}, allow_unicode=True))
+    _keep_bank(made.bank, folder / BANK)
     fresh = sum(item.fresh for item in _items(made))
     unfit: list[JsonValue] = [*made.unfit, *(() if fresh else ("nothing of what is new can be learned from",))]
     approvals: dict[str, JsonValue] = {**parted.approvals}
@@ -262,6 +261,15 @@ def _bank(bench: Bench, run: Run) -> Bank:
         return banks.load()
     parent.fetch_file(Step.DATASET, BANK, bench.work / "champions-bank.yaml")
     return banks.load(bench.work / "champions-bank.yaml")
+
+
+def _keep_bank(bank: Bank, path: Path) -> None:
+    """All of it: what is read back has the version that the manifest names."""
+    kept = {
+        table: {key: list(texts) for key, texts in held.items()}
+        for table, held in (("phrases", bank.phrases), ("words", bank.words))
+    }
+    path.write_text(yaml.safe_dump({"format": banks.FORMAT, **kept}, allow_unicode=True))
 
 
 def _items(dataset: Dataset) -> list[Item]:

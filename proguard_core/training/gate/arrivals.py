@@ -12,7 +12,9 @@ import numpy as np
 from proguard_core.dataset.duplicates import distinct
 from proguard_core.dataset.items import Item, Origin
 from proguard_core.evaluation import intervals
+from proguard_core.evaluation.intervals import Interval
 from proguard_core.evaluation.rows import Problems
+from proguard_core.novelty.significance import share_of
 from proguard_core.training import marks
 from proguard_core.training.gate.evidence import Arrival, Evidence, GateSettings
 from proguard_core.training.gate.report import Finding, Status
@@ -90,7 +92,7 @@ def _found(arrival: Arrival, evidence: Evidence, settings: GateSettings) -> Find
         for judged in (evidence.challenger, evidence.champion)
     )
     seed = intervals.generator("gate", "new", arrival.name)
-    share = intervals.of_share(int(now.sum()), len(kept), seed)
+    share = _exact(int(now.sum()), len(kept))
     more = intervals.of_mean(now - before, seed)
     figures |= {"found": share.as_json(), "more_than_the_champion": more.as_json()}
     said = (
@@ -109,7 +111,13 @@ def _kept_apart(arrival: Arrival, evidence: Evidence, items: Sequence[Item], set
         said = f"{len(others)} rows, {settings.fewest_rows} are needed"
         return Finding(_CHECK, subject, Status.NOT_JUDGED, said, {"rows": len(others)})
     taken = sum(arrival.is_named(evidence.challenger.answers[row.id]) for row in others)
-    share = intervals.of_share(taken, len(others), intervals.generator("gate", "apart", arrival.name))
+    share = _exact(taken, len(others))
     said = f"{taken} of {len(others)} are taken for it, at most {settings.newly_false:g} of them may be"
     status = Status.PASSED if share.high <= settings.newly_false else Status.FAILED
     return Finding(_CHECK, subject, status, said, {"rows": len(others), "taken_for_it": share.as_json()})
+
+
+def _exact(part: int, whole: int) -> Interval:
+    """A bootstrap is too narrow near 0 and in few rows: it would let through more than it promises."""
+    found = share_of(part, whole)
+    return Interval(found.value, found.low, found.high)

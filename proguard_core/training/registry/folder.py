@@ -13,6 +13,8 @@ from proguard_core.beside import file_beside
 from proguard_core.training.registry.store import Conflict, Missing, Refused, Stored, Unavailable, checked
 
 _LOCK = ".replacing"
+# A worker may be another user than the round.
+_MODE = 0o644
 
 
 class FolderStore:
@@ -66,6 +68,7 @@ class FolderStore:
             shutil.copyfile(path, made)
             with made.open("rb+") as file:
                 os.fsync(file.fileno())
+            made.chmod(_MODE)
             os.replace(made, target)
             _settle(target.parent)
 
@@ -80,8 +83,7 @@ class FolderStore:
         with _explained(prefix):
             if not folder.is_dir():
                 return []
-            entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
-            return sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries)
+            return sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in _objects(folder))
 
     def _path(self, key: str) -> Path:
         return self._folder / checked(key)
@@ -100,8 +102,15 @@ class FolderStore:
                 file.write(body)
                 file.flush()
                 os.fsync(file.fileno())
-            made.chmod(0o644)
+            made.chmod(_MODE)
             yield made
+
+
+def _objects(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+    """Files, and folders that hold one at some depth: a write that was killed leaves a folder with none."""
+    for entry in os.scandir(folder):
+        if not entry.name.startswith(".") and (not entry.is_dir() or any(_objects(entry.path))):
+            yield entry
 
 
 def _settle(folder: Path) -> None:

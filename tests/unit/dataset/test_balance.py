@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proguard_core.dataset.balance import PAPER_RATIO, BalanceSettings, balanced, beyond_cap, quotas
+from proguard_core.dataset.balance import PAPER_RATIO, SURPLUS_FRESH, BalanceSettings, balanced, beyond_cap, quotas
 from proguard_core.dataset.items import Item, Origin
 from proguard_core.evaluation.rows import Problems
 from schemas.common import Modality
@@ -77,6 +77,42 @@ def test_fresh_rows_are_at_most_their_share_and_replay_keeps_the_share_of_safe_r
     mixture = balanced([*rows(Modality.TEXT, 300), *fresh], BalanceSettings(fresh_share=0.25), 0, Problems())
     assert sum(each.fresh for each in mixture) / len(mixture) == pytest.approx(0.25, abs=0.01)
     assert sum(not each.row.unsafe for each in mixture) / len(mixture) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("asked", [None, 0.9])
+@pytest.mark.parametrize("safe", [70, 90])
+def test_unsafe_fresh_rows_take_no_more_than_the_share_of_unsafe_ones(safe: int, asked: float | None) -> None:
+    replay = [item(f"replay {at}", "Some words", "C6S1" if at % 100 >= safe else None) for at in range(1000)]
+    fresh = [item(f"fresh {at}", "Some words", "C8S1", origin=Origin.REVIEW) for at in range(1000)]
+    problems = Problems()
+    mixture = balanced([*replay, *fresh], BalanceSettings(safe_share=asked), 0, problems)
+    share = asked or safe / 100
+    assert sum(not each.row.unsafe for each in mixture) / len(mixture) == pytest.approx(share, abs=0.001)
+    assert problems.counts[SURPLUS_FRESH] == 1000 - sum(each.fresh for each in mixture)
+
+
+def labelled(safe: int, unsafe: int, prefix: str, **fields: object) -> list[Item]:
+    codes = [None] * safe + [f"C{at % 3 + 1}S1" for at in range(unsafe)]
+    return [item(f"{prefix} {at}", "Some words", code, **fields) for at, code in enumerate(codes)]
+
+
+@given(*[st.integers(0, 60)] * 2, *[st.integers(1, 60)] * 2, st.sampled_from([0.0, 0.25, 0.5, 0.9]))
+def test_the_share_of_safe_rows_is_that_of_replay(
+    fresh_safe: int, fresh_unsafe: int, safe: int, unsafe: int, most: float
+) -> None:
+    fresh = labelled(fresh_safe, fresh_unsafe, "fresh", origin=Origin.REVIEW)
+    items = [*labelled(safe, unsafe, "replay"), *fresh]
+    mixture = balanced(items, BalanceSettings(fresh_share=most), 0, Problems())
+    wanted = len(mixture) * safe / (safe + unsafe)
+    assert sum(not each.row.unsafe for each in mixture) == pytest.approx(wanted, abs=1)
+    assert sum(each.fresh for each in mixture) <= most * len(mixture) + 1
+    assert len(mixture) >= safe + unsafe - 1  # never less than replay alone
+
+
+def test_a_replay_of_safe_rows_alone_sets_no_share() -> None:
+    items = [*labelled(100, 0, "replay"), *labelled(0, 40, "fresh", origin=Origin.REVIEW)]
+    mixture = balanced(items, BalanceSettings(), 0, Problems())
+    assert len(mixture) == 140
 
 
 def test_one_label_takes_not_all_the_room() -> None:

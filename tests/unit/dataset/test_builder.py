@@ -41,6 +41,11 @@ def test_no_group_is_on_both_sides(drawn: list[tuple[int, str]], share: float, s
     assert len(aside) <= share * len(items) + 3
 
 
+def test_every_row_has_an_id_of_its_own() -> None:
+    given = [item(name, words(str(at))) for at, name in enumerate(("a", "a", "a#2", "a"))]
+    assert ids(made([*given, *base(40)])) >= {"a", "a#2", "a#3", "a#4"}
+
+
 def test_sides_share_no_author_no_picture_and_no_near_text() -> None:
     shelf = Shelf({f"p{at}": picture(at // 2, None if at % 2 else 80) for at in range(40)})
     items = [

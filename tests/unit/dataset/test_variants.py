@@ -9,6 +9,7 @@ from proguard_core.dataset.items import Item
 from proguard_core.dataset.samples import MaskSettings, Sampler
 from proguard_core.dataset.variants import Variants, VariantSettings
 from proguard_core.evaluation.rows import Row
+from proguard_core.evaluation.withholding import without
 from proguard_core.novelty.bank import Bank
 from proguard_core.policy.prompts.contract import PromptKind
 from schemas.common import Outcome
@@ -112,6 +113,15 @@ def test_confirmed_phrases_are_what_a_good_name_is_near_to() -> None:
     new = sampler(NEVER, bank).sample(item("b", name="Illegal gambling")).truth
     assert new.phrases == ("Illegal gambling", "Secret casinos")
     assert new.mains == ()
+
+
+def test_a_category_that_the_policy_does_not_list_is_named_as_the_taxonomy_names_it() -> None:
+    small = without(POLICY, frozenset({"C5"}))
+    pool = Variants(small, VariantSettings(masks=2, orders=2), 0)
+    truth = Sampler(small, NO_PHRASES, pool, MaskSettings(0, 0), 0).sample(item("a", code="C5S1")).truth
+    listed = POLICY.subcategories["C5S1"]
+    assert truth.phrases == (listed.name, *listed.synonyms)
+    assert (truth.codes, truth.mains) == ((), ("C5",))
 
 
 def test_a_draw_depends_on_seed_and_row_only() -> None:

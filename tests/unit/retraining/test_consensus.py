@@ -215,6 +215,6 @@ def test_without_scikit_learn_it_is_said_at_once(tmp_path: Path, monkeypatch: py
         "guard": {"engine": "embedded"},
         "retraining": {"registry": str(tmp_path / "registry"), "labels": "consensus"},
     }
-    with pytest.raises(ConfigurationError, match=r"scikit-learn: pip install .*\[console\]"):
+    with pytest.raises(ConfigurationError, match=r"scikit-learn: .*pip install -e '\.\[console\]'"):
         run.once(load(None, tables), POLICY)
     assert not (tmp_path / "registry").exists()

@@ -1,6 +1,7 @@
 """The gate lets through what is shown to be no worse, and nothing else."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from proguard_core.evaluation.rows import Row
 from proguard_core.novelty.bank import Bank
 from proguard_core.policy.loader import load_policy
 from proguard_core.training import marks
+from proguard_core.training.gate import arrivals
 from proguard_core.training.gate.decide import decide, write
 from proguard_core.training.gate.evidence import Arrival, Evidence, EvidenceError, GateSettings, Naming
 from proguard_core.training.gate.report import JSON_FILE, TEXT_FILE, Finding, Outcome, Report, Status
@@ -301,3 +303,28 @@ def test_a_new_category_may_have_a_code() -> None:
     assert arrival.is_named(Answer(UNSAFE, kind=CategoryKind.KNOWN, code="C12S1"))
     assert not arrival.is_named(Answer(UNSAFE, kind=CategoryKind.KNOWN, code="C4S1"))
     assert not arrival.is_named(Answer(UNSAFE, kind=CategoryKind.HALLUCINATED, name=NAME))
+
+
+def binomial(most: int, of: int, share: float) -> float:
+    """P(X <= most)."""
+    return sum(math.comb(of, hits) * share**hits * (1 - share) ** (of - hits) for hits in range(most + 1))
+
+
+@pytest.mark.parametrize("rows", [1500, 2000])
+def test_no_more_is_taken_for_a_new_category_than_is_promised_with_confidence(rows: int) -> None:
+    passing = max(taken for taken in range(rows // 50) if arrivals._exact(taken, rows).high <= 0.01)
+    assert binomial(passing, rows, 0.01) <= 0.025
+
+
+@pytest.mark.parametrize("rows", [50, 60, 100])
+def test_no_less_is_found_of_a_new_category_than_is_promised_with_confidence(rows: int) -> None:
+    passing = min(found for found in range(rows) if arrivals._exact(found, rows).low >= 0.5)
+    assert 1 - binomial(passing - 1, rows, 0.5) <= 0.025
+
+
+def test_both_questions_about_a_new_category_are_judged_by_exact_intervals() -> None:
+    report = decide(with_arrival(own_items(80)), TEXT)
+    found, apart = finding(report, "its own rows"), finding(report, "everything else")
+    hits = int(found.said.split()[0])
+    assert found.figures["found"] == arrivals._exact(hits, 80).as_json()
+    assert apart.figures["taken_for_it"] == arrivals._exact(0, len(ITEMS)).as_json()

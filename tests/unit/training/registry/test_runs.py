@@ -1,6 +1,8 @@
 """Runs: steps are done once, files come back as they were or not at all."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from proguard_core.training.registry.folder import FolderStore
 from proguard_core.training.registry.records import DamagedError, RunRecord, Step, StepRecord, new_run_id
 from proguard_core.training.registry.runs import Registry, RunError
-from proguard_core.training.registry.store import Unavailable
+from proguard_core.training.registry.store import Refused, Unavailable
 from tests.unit.training.registry.builders import OTHER_BASE, START, Clock, registry_in, run_record, trained
 
 
@@ -26,6 +28,21 @@ def test_a_run_begins_once(registry: Registry) -> None:
     assert registry.begin(run_record("one")).record.run == "one"
     with pytest.raises(RunError, match="another one"):
         registry.begin(run_record("one", base=OTHER_BASE))
+    assert registry.run_ids() == ["one"]
+
+
+def test_a_run_that_a_full_disk_kept_from_beginning_is_none(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(Refused):
+            registry.begin(run_record("one"))
+    assert registry.run_ids() == []
+    registry.begin(run_record("one"))
     assert registry.run_ids() == ["one"]
 
 
