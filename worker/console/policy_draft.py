@@ -27,7 +27,7 @@ def draft(text: str, policy: Policy | None, cluster: ClusterRow, reviews: Iterab
     """The file after what was decided on the cluster. Raises DraftError."""
     if policy is None:
         raise DraftError("the policy's file is wrong or cannot be read")
-    synonyms = confirmed_synonyms(reviews)
+    synonyms = confirmed_synonyms(reviews, cluster.code)
     if cluster.state is ClusterState.CONFIRMED:
         after = _with_category(text, policy, cluster.name, cluster.code, synonyms)
     elif cluster.state is ClusterState.MERGED and cluster.code is not None:
@@ -41,8 +41,8 @@ def draft(text: str, policy: Policy | None, cluster: ClusterRow, reviews: Iterab
     return after
 
 
-def confirmed_synonyms(reviews: Iterable[ReviewRow]) -> list[str]:
-    """Of the decisions that stand, each phrase once."""
+def confirmed_synonyms(reviews: Iterable[ReviewRow], code: str | None) -> list[str]:
+    """Of the decisions for the code that stand and wait for no second person, each phrase once."""
     rows = list(reviews)
     undone = {row.undoes for row in rows if row.undoes is not None}
     standing = [row for row in rows if row.undoes is None and row.review_id not in undone]
@@ -50,6 +50,8 @@ def confirmed_synonyms(reviews: Iterable[ReviewRow]) -> list[str]:
         str(phrase)
         for row in reversed(standing)
         if row.decision in (Decision.CONFIRM.value, Decision.MERGE.value)
+        and row.code == code
+        and (row.before or {}).get("counts", True)
         for phrase in row.synonyms
     ]
     return list({name_key(phrase): phrase for phrase in phrases}.values())

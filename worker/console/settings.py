@@ -1,11 +1,14 @@
 """`[console]`."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
+from proguard_core.policy.taxonomy import CATEGORY_NAMES, SUBCATEGORY_NAMES
 from worker.console.web.settings import WebSettings
+from worker.errors import ConfigurationError
 
 
 class ConsoleSettings(WebSettings):
@@ -51,3 +54,9 @@ class ConsoleSettings(WebSettings):
     def url(self) -> str:
         """Of the store."""
         return self.store_url_secret or f"sqlite:///{self.store_path}"
+
+    def check_severe(self, listed: Collection[str]) -> None:
+        """ConfigurationError for a code of `severe` that neither the policy (listed) nor the taxonomy has."""
+        if unknown := [code for code in self.severe if code not in {*CATEGORY_NAMES, *SUBCATEGORY_NAMES, *listed}]:
+            known = ", ".join(sorted(listed, key=lambda code: [int(part) for part in code[1:].split("S")]))
+            raise ConfigurationError(f"console.severe: {', '.join(unknown)}: no such code; the policy has {known}")

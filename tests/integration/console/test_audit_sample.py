@@ -88,6 +88,18 @@ def mined(store: Store) -> Store:
     return store
 
 
+def test_days_that_mining_was_away_for_are_drawn_as_others_are(store: Store) -> None:
+    given = [(day, f"v-{40 * day + at}") for day in range(4) for at in range(40)]
+    judged = (NOW - timedelta(days=day) for day, _ in given)
+    settings = settings_of(audit_share=1.0, audit_posts_per_day=10).console
+    batch = read_in((verdict(at, f"post-{at}", time) for at, time in enumerate(judged)), audit_share=1.0)
+    miner = Miner(store, settings, SentenceEncoder(), Novelty(load_policy(None)), lambda: NOW)
+    miner.take(batch)
+    miner.refresh()
+    expected = [id_ for day in range(4) for id_ in sorted((v for d, v in given if d == day), key=draw)[:10]]
+    assert set(queue(store)[Stratum.SAFE]) == set(expected)
+
+
 def label(store: Store, count: int, unsafe: set[str]) -> set[Stratum]:
     """Label so many posts as they come; the strata that they were of."""
     seen: set[Stratum] = set()

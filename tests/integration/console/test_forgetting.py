@@ -5,17 +5,22 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
-from tests.integration.console.test_store import ids, take, taken
+from proguard_core.novelty.encoder import SentenceEncoder
+from proguard_core.novelty.novelty import Novelty
+from proguard_core.policy.loader import load_policy
+from tests.integration.console.test_store import cluster, ids, take, taken
 from tests.support.risks import NOW, new_risk, unit, verdict
 from tests.unit.console.test_intake import MINORS
 from worker.console.mining.audit_posts import AuditPosts
 from worker.console.mining.figures import Figures
 from worker.console.mining.intake import Batch, Intake, Read
+from worker.console.mining.miner import Miner
+from worker.console.mining.reclustering import Done
 from worker.console.settings import ConsoleSettings
 from worker.console.store import Store, arrivals, erasing
-from worker.console.store.erasing import Tombstone
+from worker.console.store.erasing import Erased, Tombstone
 from worker.console.store.models import ClusterDayRow, ClusterRow, ErasureRow, QueueRow, RiskRow
 from worker.settings import TopicSettings, load
 
@@ -33,6 +38,10 @@ def days(store: Store) -> Store:
     take(store, taken(*hours, new_risk(30, "R1", observed_at=DAY + timedelta(days=5))))
     refresh(store, DAY + timedelta(days=6))
     return store
+
+
+def miner(store: Store) -> Miner:
+    return Miner(store, ConsoleSettings(), SentenceEncoder(), Novelty(load_policy(None)), lambda: NOW)
 
 
 def refresh(store: Store, now: datetime) -> None:
@@ -65,6 +74,78 @@ def test_a_day_that_erasure_empties_is_counted_no_more(days: Store) -> None:
         session.execute(delete(RiskRow))
     refresh(days, DAY + timedelta(days=6))
     assert counted(days) == []
+
+
+def test_a_day_whose_risks_moved_to_another_cluster_is_counted_there_alone(days: Store) -> None:
+    with days.writing() as session:
+        session.add(cluster("R2"))
+        session.flush()
+        session.execute(update(RiskRow).where(RiskRow.observed_at < DAY + timedelta(days=1)).values(cluster_id="R2"))
+        Figures(ConsoleSettings()).refresh(session, ["R1", "R2"], DAY + timedelta(days=6))
+        found = {(row.cluster_id, row.day): row.risks for row in session.scalars(select(ClusterDayRow))}
+    assert found == {("R1", "2026-08-06"): 1, ("R2", "2026-08-01"): 24}
+
+
+def test_a_cluster_of_a_store_without_risks_says_so(store: Store) -> None:
+    with store.writing() as session:
+        session.add_all([cluster("R1"), cluster("R2")])
+        session.flush()
+        session.get_one(ClusterRow, "R1").size = 5
+    assert miner(store).recluster() == Done()
+    with store.reading() as session:
+        assert list(session.scalars(select(ClusterRow.size))) == [0, 0]
+
+
+@pytest.fixture
+def ahead(store: Store) -> Store:
+    """A risk and a post of the queue of one author, judged by a guard whose clock is 20 s ahead, and another's."""
+    soon = NOW + timedelta(seconds=20)
+    found = taken(*(new_risk(number, author_id=f"a{number}", observed_at=soon) for number in (1, 2)))
+    intake, batch = Intake(TOPICS, ConsoleSettings(audit_share=1.0)), Batch()
+    intake.add(batch, Read(TOPICS.verdicts, 0, 0, b"key", verdict(3, "post-3", soon, author_id="a1"), 0))
+    found.sample = batch.arrivals.sample
+    take(store, found)
+    return store
+
+
+def test_erasing_by_hand_reaches_what_a_clock_ahead_has_dated_and_it_stays_out(ahead: Store) -> None:
+    with ahead.writing() as session:
+        assert erasing.erase_author(session, "a1", "ada", NOW) == Erased(1, 1)
+    assert ids(ahead) == ["post-2"]
+    again = (new_risk(1, observed_at=NOW + timedelta(seconds=at)) for at in (20, 21))
+    for known, new in zip((["post-2"], ["post-2", "post-1"]), again, strict=True):
+        take(ahead, taken(new, at=(1, 1)))
+        assert ids(ahead) == known
+
+
+def test_law_11_what_a_person_found_to_concern_minors_is_out_for_good(ahead: Store) -> None:
+    with ahead.writing() as session:
+        erasing.withhold(session, ["post-1", "post-3"])
+        erasing.erase_posts(session, [Tombstone("post-1", NOW)])
+    for later in (timedelta(hours=1), timedelta(days=4000)):
+        with ahead.writing() as session:
+            erasing.sweep(session, NOW + later, 90)
+        take(ahead, taken(new_risk(1, observed_at=NOW + later), at=(1, 1)))
+        assert set(ids(ahead)) <= {"post-2"}
+    with ahead.reading() as session:
+        assert list(session.scalars(select(QueueRow.post_id))) == []
+        assert erasing.was_erased(session, "post-1")
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_law_9_what_lies_before_a_null_value_goes_though_its_writers_clock_is_behind(ahead: Store, number: int) -> None:
+    """A hit and a verdict that were read in an earlier batch; on another topic the times decide."""
+    key, topics = f"post-{number}".encode(), (TOPICS.retraining, TOPICS.verdicts)
+    own, other = topics if number == 1 else topics[::-1]
+    left = []
+    for topic in (TOPICS.risks, other, own):
+        batch = Batch()
+        Intake(TOPICS, ConsoleSettings()).add(batch, Read(topic, 0, 1, key, None, int(NOW.timestamp() * 1000)))
+        take(ahead, batch.arrivals)
+        with ahead.reading() as session:
+            left.append({*session.scalars(select(RiskRow.post_id)), *session.scalars(select(QueueRow.post_id))})
+    both = {"post-1", "post-2", "post-3"}
+    assert left == [both, both, both - {f"post-{number}"}]
 
 
 def test_law_11_a_post_that_is_judged_to_concern_minors_leaves_with_what_came_before(store: Store) -> None:

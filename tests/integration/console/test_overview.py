@@ -129,6 +129,23 @@ def test_waking_brings_a_cluster_back_at_once(filled: Store) -> None:
         assert "snoozed until" not in visitor.get("/clusters/R2").text
 
 
+def test_what_was_never_there_before_stands_first(filled: Store) -> None:
+    with filled.writing() as session:
+        session.add(cluster("R8", "Wholly new", emerging=True, burst_low=220.8, size=60))
+        session.add(cluster("R9", "One author, none before", emerging=True, burst_low=0.02, size=1))
+        session.add_all(
+            cluster(f"R{at}", "Grew", emerging=True, burst_ratio=1 + at / 100, burst_low=0.5 + at / 100, size=500)
+            for at in range(10, 35)
+        )
+    with filled.reading() as session:
+        shown = [row.id for row in reading.overview(session, NOW).emerging]
+        listed = [row.id for row in reading.clusters(session, reading.ClusterFilter(sort="burst")).rows]
+    assert (shown[0], shown[1], "R9" in shown) == ("R8", "R2", False)
+    assert listed[:2] == ["R8", "R2"]
+    with visiting(filled) as visitor:
+        assert '∞ <span class="quiet">(at least 220.8×)' in visitor.get("/clusters/R8").text
+
+
 def drawn(page: str) -> list[str]:
     """What the charts of a page are called."""
     return [unescape(each) for each in re.findall(r'<svg [^>]*class="chart[^>]*aria-label="([^"]*)"', page)]

@@ -105,6 +105,8 @@ def test_links_to_what_is_gone_say_so(filled: Store) -> None:
         assert visitor.get("/risk?post=post-20").status_code == 410
         assert visitor.get("/api/risks?post_id=post-20").status_code == 410
         assert visitor.get("/risk?post=never").status_code == 404
+        by_risk = visitor.get("/risk?id=moderation.posts-0-20")
+        assert (by_risk.status_code, "may have been erased" in by_risk.text) == (404, True)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,33 @@ def test_a_second_person_makes_it_count(filled: Store) -> None:
         assert first.send("/api/clusters/R2/decisions", body).json()["counts"] is False
         assert row_of(filled).state.value == "open"
         assert second.send("/api/clusters/R2/decisions", {**body, "version": 2}).json()["counts"] is True
+        said = [(each["reviewer"], each["counts"]) for each in first.get("/api/clusters/R2/reviews").json()]
+        assert sorted(said) == [("rita", True), ("ron", True)]
     assert row_of(filled).state.value == "confirmed"
+
+
+def test_one_person_is_one_however_they_are_written(filled: Store) -> None:
+    for version, name in enumerate(("rita", "Rita"), 1):
+        with visiting(filled, name, two_persons=True, reviewers=["rita", "Rita"]) as visitor:
+            said = visitor.send("/api/clusters/R2/decisions", {"decision": "reject", "version": version})
+            assert (said.status_code, said.json()["counts"]) == (201, False)
+            told = visitor.get("/api/clusters/R2/reviews").json()
+            assert [each["counts"] for each in told] == [False] * version
+    assert row_of(filled).state.value == "open"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"decision": "rename", "name": "   "},
+        {"decision": "confirm", "name": "\u3000"},
+        {"decision": "merge", "code": "C3S1", "synonyms": [" "]},
+    ],
+)
+def test_a_name_of_blanks_is_none(filled: Store, said: dict[str, object]) -> None:
+    with visiting(filled, "rita") as visitor:
+        assert visitor.send("/api/clusters/R2/decisions", {"version": 1, **said}).status_code == 422
+    assert records(filled) == []
 
 
 @pytest.mark.parametrize(
@@ -119,7 +145,28 @@ def test_members_are_decided_on_alone_and_give_a_precision(filled: Store) -> Non
             answer = visitor.post("/risk/decide", risk=f"moderation.posts-0-{number}", decision=said)
             assert answer.headers["location"] == "/clusters/R2#members"
         assert "66.7 %" in visitor.get("/clusters/R2").text
+        for nothing in ({}, {"decision": "nonsense"}):
+            assert visitor.post("/risk/decide", risk="moderation.posts-0-20", **nothing).status_code == 422
     assert sorted(each.post or "" for each in records(filled)) == ["post-20", "post-21", "post-22"]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"decision": "confirm", "name": "Scalping"}, (Decision.CONFIRM, "Scalping", None)),
+        ({"decision": "rename", "name": "Scalping"}, (Decision.CONFIRM, "Scalping", None)),
+        ({"decision": "merge", "code": "C1S2"}, (Decision.MERGE, None, "C1S2")),
+        ({"decision": "reject"}, (Decision.CONFIRM, "Ticket touting", None)),
+    ],
+)
+def test_a_member_that_is_a_risk_as_named_is_what_its_cluster_is(
+    filled: Store, said: dict[str, str], expected: tuple[Decision, str | None, str | None]
+) -> None:
+    with visiting(filled, "rita") as visitor:
+        visitor.post("/clusters/R2/decide", version="1", **said)
+        assert visitor.post("/risk/decide", risk="moderation.posts-0-20", decision="right").status_code == 303
+    (record,) = [each for each in records(filled) if each.post]
+    assert (record.decision, record.name, record.code) == expected
 
 
 def test_a_confirmed_category_becomes_a_draft_that_is_a_policy(filled: Store) -> None:
@@ -141,3 +188,22 @@ def test_a_confirmed_category_becomes_a_draft_that_is_a_policy(filled: Store) ->
     assert parse_policy(again.encode(), "draft.yaml", "draft").categories["C13"].name == "Other"
     with pytest.raises(DraftError, match="already"):
         draft(text, drafted, row_of(filled), reviews)
+
+
+def test_a_draft_takes_the_phrases_of_decisions_that_count_for_its_category(filled: Store) -> None:
+    decided = (
+        ("rita", {"code": "C1S2", "synonyms": ["Of one person"]}),
+        ("ron", {"code": "C3S1", "synonyms": ["Good phrase"]}),
+        ("zoe", {"code": "C3S1", "synonyms": ["Good phrase"]}),
+    )
+    for version, (name, said) in enumerate(decided, 1):
+        with visiting(filled, name, "safety-leads", two_persons=True) as visitor:
+            body = {"decision": "merge", "version": version, **said}
+            assert visitor.send("/api/clusters/R2/decisions", body).status_code == 201
+            diff = visitor.get("/clusters/R2/policy.diff")
+    assert [line.strip("+ ") for line in diff.text.splitlines() if line.startswith("+ ")] == ['- "Good phrase"']
+    with visiting(filled, "rita") as visitor:
+        body = {"decision": "merge", "version": 4, "code": "C1S2", "synonyms": ["Of the other one"]}
+        visitor.send("/api/clusters/R2/decisions", body)
+        diff = visitor.get("/clusters/R2/policy.diff")
+    assert [line.strip("+ ") for line in diff.text.splitlines() if line.startswith("+ ")] == ['- "Of the other one"']

@@ -144,6 +144,34 @@ def test_search_finds_names_and_rationales(store: Store, query: str) -> None:
         assert search(session, "kidney", RiskFilter(modality="image")).risks.total == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "queries"),
+    [
+        ("Straßenhandel mit Pillen", ("Straßenhandel", "straßen")),
+        ("Ärzte ohne Zulassung", ("Ärzte", "ärzte")),
+        ("ЗАКЛАДКИ наркотиков", ("Закладки", "закладки")),
+        ("İlaç satışı", ("İlaç", "İlaç satışı")),
+        ("Λόγος μίσους", ("Λόγος", "ΛΌΓΟΣ")),
+        ("under_score", ("under_score", "under_s")),
+    ],
+)
+def test_letters_of_any_script_are_found_in_risks_and_clusters(
+    store: Store, name: str, queries: tuple[str, ...]
+) -> None:
+    with store.writing() as session:
+        times = {"created_at": NOW, "first_seen": NOW, "last_seen": NOW}
+        session.add_all(
+            ClusterRow(id=each, name=called, centroid=unit(1), **times)
+            for each, called in (("R1", name), ("R2", "underXscore"))
+        )
+    take(store, taken(new_risk(1, name=name), new_risk(2)))
+    with store.reading() as session:
+        for query in queries:
+            found = search(session, query)
+            assert [row.post_id for row in found.risks.rows] == ["post-1"], query
+            assert [row.id for row in found.clusters] == ["R1"], query
+
+
 def test_a_word_that_most_risks_have_is_found_as_any_other(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     take(store, taken(*(new_risk(at, name="Ticket touting" if at % 4 else "Organ trade") for at in range(200))))
     asked = [

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx2
 import pytest
+from sqlalchemy import select
 
 from tests.support.console_pages import seed, settings_of
 from tests.support.risks import NOW
@@ -73,3 +75,17 @@ def test_it_is_signed_and_sent_again_until_it_is_taken(store: Store, receiver: R
     assert said["cluster"]["burst_high"] is None, "JSON has no infinity"
     assert receiver.signatures[0] == f"sha256={hmac.new(KEY.encode(), first, hashlib.sha256).hexdigest()}"
     assert b"not to be read" not in b"".join(receiver.bodies)
+
+
+@pytest.mark.parametrize("error", [UnicodeError("label empty or too long"), FileNotFoundError(), httpx2.InvalidURL("")])
+def test_whatever_an_address_raises_is_an_attempt_that_failed(store: Store, error: Exception) -> None:
+    def fail(_: httpx2.Request) -> httpx2.Response:
+        raise error
+
+    seed(store)
+    with store.writing() as session:
+        session.add(NoticeRow(cluster_id="R2", emerging_since=NOW))
+    web = settings_of(webhook_url_secret="https://hooks.example/x").console
+    assert Webhook(store, web, lambda: NOW, httpx2.MockTransport(fail)).send_due() == 0
+    with store.reading() as session:
+        assert session.scalar(select(NoticeRow.attempts)) == 1

@@ -51,3 +51,12 @@ def test_words_that_set_a_cluster_apart_come_first() -> None:
     own = Counter({"tickets": 30, "people": 40, "bots": 10})
     everything = own + Counter({"people": 900, "kidney": 50, "tickets": 2})
     assert distinguishing(own, everything) == ["tickets", "bots"]
+
+
+def test_a_word_that_is_all_there_is_has_no_odds_and_is_left_out() -> None:
+    assert distinguishing(Counter({"telegram": 12}), Counter({"telegram": 24})) == []
+    assert distinguishing(Counter({"all": 4, "rare": 3}), Counter({"all": 16})) == ["rare"]
+
+
+def test_words_that_the_latest_risks_no_longer_have_divide_by_nothing() -> None:
+    assert distinguishing(Counter({"old": 9, "all": 1}), Counter({"all": 11})) == ["old"]

@@ -49,8 +49,17 @@ def test_a_name_does_not_turn_round_what_stands_beside_it() -> None:
         ({"user_header": "X-User", "trusted_proxies": ["nowhere"]}, "trusted_proxies"),
         ({"public_url": "console.example"}, "must begin with http"),
         ({"token_secret": "short"}, "16 characters"),
+        *(
+            ({"webhook_url_secret": f"https://{host}/x"}, "no host that can be asked")
+            for host in ("", ".", "hooks..example", "a" * 64 + ".example", "hooks.example:99999", "[bad")
+        ),
     ],
 )
-def test_settings_that_would_let_everybody_in_are_refused(given: dict[str, object], said: str) -> None:
+def test_settings_that_would_let_everybody_in_or_reach_nobody_are_refused(given: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         WebSettings.model_validate(given)
+
+
+@pytest.mark.parametrize("url", ["https://hooks.example.:8443/x", "http://[::1]:80/", "https://hooks.ärzte.example/x"])
+def test_addresses_of_webhooks_that_are_usual_are_taken(url: str) -> None:
+    assert WebSettings.model_validate({"webhook_url_secret": url}).webhook_url_secret == url

@@ -78,6 +78,8 @@ class AuditPosts:
             post = Post.model_validate_json(message.value() or b"")
         except ValidationError:
             return {"missing": NO_POST}
+        if post.post_id != row.post_id:  # of another topic of that name
+            return {"missing": NO_POST}
         images = [image.model_dump(mode="json", exclude_none=True) for image in post.images]
         return {"text": post.text, "response": post.response, "language": post.language, "images": images}
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -12,6 +13,16 @@ from worker.console.mining.naming import central_name, distinguishing, words_of
 from worker.console.store.models import RiskRow
 
 _WORDS_OF = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What members, by their row numbers, say of their cluster. nearest: the listed code of the name, and how close."""
+
+    members: Sequence[int]
+    name: str
+    words: list[str]
+    nearest: tuple[str | None, float | None]
 
 
 class Describer:
@@ -26,13 +37,19 @@ class Describer:
         """Learn which words all risks use, from the latest."""
         self._everything = words_of(_texts(session, RiskRow.embedding.is_not(None)))
 
-    def describe(self, session: Session, members: Sequence[int]) -> tuple[str, list[str]]:
-        """Name and distinguishing words of risks, by their row numbers."""
+    def describe(self, session: Session, members: Sequence[int]) -> Described:
+        """Name and distinguishing words of risks, by their row numbers. Encodes what is not known yet: seconds."""
         names = list(session.scalars(select(RiskRow.name).where(RiskRow.id.in_(members))))
         if not names:
-            return "(no name)", []
+            return Described(members, "(no name)", [], (None, None))
         own = words_of(_texts(session, RiskRow.id.in_(members)))
-        return central_name(names, self._embedder), distinguishing(own, self._everything)
+        name = central_name(names, self._embedder)
+        return Described(members, name, distinguishing(own, self._everything), self.nearest(name))
+
+    def again(self, session: Session, told: Described) -> Described:
+        """The same, or, where members were erased since, what those that are left say."""
+        left = session.scalar(select(func.count()).where(RiskRow.id.in_(told.members)))
+        return told if left == len(told.members) else self.describe(session, told.members)
 
     def nearest(self, name: str) -> tuple[str | None, float | None]:
         """The listed code that a name is close to, and how close; None twice where it is close to none."""

@@ -46,7 +46,7 @@ class Figures:
         kept_from = erasing.oldest(now, self.settings.retention_days)
         for row in session.scalars(select(ClusterRow).where(ClusterRow.id.in_(wanted))):
             if row.state is not ClusterState.GONE and _count(session, row, now, kept_from):
-                _days(session, row.id)
+                _days(session, row.id, kept_from)
                 self._judge(session, row, exposure, now, bounds)
 
     def _judge(
@@ -120,13 +120,13 @@ def _spread(session: Session, mine: Any, column: Any) -> dict[str, int]:
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _days(session: Session, cluster_id: str) -> None:
-    """Of the days that still have members; what is kept of expired ones stays."""
-    day = _day(session)
+def _days(session: Session, cluster_id: str, kept_from: datetime) -> None:
+    """Of all days that may still have members; what is kept of expired ones stays."""
+    day = day_of(session, RiskRow.observed_at)
     author = func.coalesce(RiskRow.author_id, RiskRow.post_id)
     asked = select(day.label("day"), RiskRow.revision, func.count(), func.count(author.distinct()))
     rows = session.execute(asked.where(RiskRow.cluster_id == cluster_id).group_by("day", RiskRow.revision)).all()
-    first = min(each[0] for each in rows)
+    first = min(kept_from.strftime("%Y-%m-%d"), *(each[0] for each in rows))
     here = (ClusterDayRow.cluster_id == cluster_id, ClusterDayRow.day >= first)
     session.execute(delete(ClusterDayRow).where(*here))
     added = [
@@ -136,10 +136,11 @@ def _days(session: Session, cluster_id: str) -> None:
     session.execute(insert(ClusterDayRow), added)
 
 
-def _day(session: Session) -> Any:
+def day_of(session: Session, time: Any) -> Any:
+    """The day (UTC, ISO date) of a column of times, as the session's database says it."""
     if session.get_bind().dialect.name == "sqlite":
-        return func.strftime("%Y-%m-%d", RiskRow.observed_at)
-    return func.to_char(func.timezone("UTC", RiskRow.observed_at), "YYYY-MM-DD")
+        return func.strftime("%Y-%m-%d", time)
+    return func.to_char(func.timezone("UTC", time), "YYYY-MM-DD")
 
 
 def _seen(session: Session, cluster_id: str, now: datetime) -> Sequence[Seen]:

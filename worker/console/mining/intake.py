@@ -9,15 +9,23 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from proguard_core.policy.policy import concerns_minors
-from schemas.common import Action, CategoryKind, Outcome
+from schemas.common import Action, CategoryKind, Outcome, Source
 from schemas.retraining_hit import RetrainingHit
 from schemas.review import Review
 from schemas.risk import Risk
 from schemas.verdict import Verdict
 from worker.console.settings import ConsoleSettings
 from worker.console.store.arrivals import Arrivals, NewRisk, Place, VerdictKey, draw, order_key
-from worker.console.store.erasing import Tombstone
-from worker.console.store.models import MOST_CLUSTER_CHARACTERS, MOST_CODE_CHARACTERS, Stratum
+from worker.console.store.erasing import Behind, Tombstone
+from worker.console.store.models import (
+    MOST_CLUSTER_CHARACTERS,
+    MOST_CODE_CHARACTERS,
+    MOST_ID_CHARACTERS,
+    MOST_OFFSET,
+    MOST_PARTITION,
+    MOST_TOPIC_CHARACTERS,
+    Stratum,
+)
 from worker.console.store.reading import hour_of
 from worker.settings import TopicSettings
 
@@ -64,32 +72,41 @@ class Intake:
             topics.retraining: self._hit,
             topics.reviews: self._review,
         }
-        self._erasable = {topics.verdicts, topics.risks, topics.retraining}
+        self._behind = {topics.verdicts: Behind.VERDICTS, topics.risks: Behind.RISKS, topics.retraining: Behind.HITS}
 
     def add(self, batch: Batch, record: Read) -> None:
         """Take a record in. The caller notes its offset (`moved`)."""
         batch.by_topic[record.topic] += 1
-        if record.value is None:
-            if record.topic in self._erasable and record.key is not None:
-                at = datetime.fromtimestamp(record.time_ms / 1000, UTC)
-                self._erase(batch, record.key.decode("utf-8", "replace"), at)
-            return
         try:
-            self._readers[record.topic](batch, record.value)
+            if record.value is None:
+                self._null(batch, record)
+            else:
+                self._readers[record.topic](batch, record.value)
         except (ValidationError, ValueError, OverflowError):  # of a time that has no place in UTC
             batch.problems[f"{NO_RECORD}: {record.topic}"] += 1
+
+    def _null(self, batch: Batch, record: Read) -> None:
+        if record.topic not in self._behind or record.key is None:
+            return
+        post_id = record.key.decode("utf-8", "replace")
+        _check((post_id, MOST_ID_CHARACTERS))
+        at = datetime.fromtimestamp(record.time_ms / 1000, UTC)
+        self._erase(batch, Tombstone(post_id, at, self._behind[record.topic]))
 
     def _verdict(self, batch: Batch, value: bytes) -> None:
         verdict = Verdict.model_validate_json(value)
         category = verdict.category
         name = category.code if category.kind is CategoryKind.KNOWN and category.code else category.kind.value
+        _check_source(verdict.source)
+        _check((verdict.verdict_id, MOST_ID_CHARACTERS), (verdict.guard.revision, MOST_ID_CHARACTERS))
+        _check((name, MOST_CODE_CHARACTERS))
         stratum = self._stratum(verdict)
         revision, time = verdict.guard.revision, verdict.judged_at.astimezone(UTC)
         key = VerdictKey(hour_of(time), revision, verdict.modality.value, verdict.outcome.value, name, stratum)
         batch.arrivals.verdicts[key] += 1
         if concerns_minors(category.kind, category.code, category.nearest):
             # Law 11: whatever an earlier judgement left here of the post goes.
-            self._erase(batch, verdict.post_id, time)
+            self._erase(batch, Tombstone(verdict.post_id, time, Behind.VERDICTS))
         seen = batch.arrivals.seen.get(revision)
         first, last = (time, time) if seen is None else (min(seen[1], time), max(seen[2], time))
         batch.arrivals.seen[revision] = (verdict.guard.name, first, last)
@@ -107,30 +124,59 @@ class Intake:
 
     def _risk(self, batch: Batch, value: bytes) -> None:
         risk = Risk.model_validate_json(value)
-        risk.observed_at.astimezone(UTC)
+        _check_risk(risk)
         batch.arrivals.risks.setdefault(risk.risk_id, NewRisk(risk))
 
     def _hit(self, batch: Batch, value: bytes) -> None:
         hit = RetrainingHit.model_validate_json(value)
-        hit.observed_at.astimezone(UTC)
+        _check_risk(hit)
+        _check((hit.post.language, MOST_CLUSTER_CHARACTERS))
         batch.arrivals.risks[hit.risk_id] = NewRisk(hit)
 
     def _review(self, batch: Batch, value: bytes) -> None:
         review = Review.model_validate_json(value)
         review.reviewed_at.astimezone(UTC)
-        if len(review.cluster or "") > MOST_CLUSTER_CHARACTERS or len(review.code or "") > MOST_CODE_CHARACTERS:
-            raise ValueError("longer than any of ours")
+        _check((review.cluster, MOST_CLUSTER_CHARACTERS), (review.code, MOST_CODE_CHARACTERS))
         batch.reviews.append(review)
 
     @staticmethod
-    def _erase(batch: Batch, post_id: str, at: datetime) -> None:
+    def _erase(batch: Batch, said: Tombstone) -> None:
         """Of this batch too: its rows are written before its tombstones are followed, but were vectors made of them."""
-        batch.arrivals.tombstones.append(Tombstone(post_id, at))
+        at = max([said.at, *_before(batch, said)])
+        batch.arrivals.tombstones.append(Tombstone(said.post_id, at, said.behind))
         risks = batch.arrivals.risks
         for risk_id in [
-            key for key, new in risks.items() if new.risk.post_id == post_id and new.risk.observed_at <= at
+            key for key, new in risks.items() if new.risk.post_id == said.post_id and new.risk.observed_at <= at
         ]:
             del risks[risk_id]
+
+
+def _before(batch: Batch, said: Tombstone) -> list[datetime]:
+    """Times of what the batch holds of the post and lies before its null value."""
+    if said.behind is Behind.VERDICTS:
+        return [row["judged_at"] for row in batch.arrivals.sample if row["post_id"] == said.post_id]
+    wants_hits = said.behind is Behind.HITS
+    of_it = (new.risk for new in batch.arrivals.risks.values() if new.risk.post_id == said.post_id)
+    return [risk.observed_at for risk in of_it if isinstance(risk, RetrainingHit) is wants_hits]
+
+
+def _check_risk(risk: Risk) -> None:
+    risk.observed_at.astimezone(UTC)
+    _check_source(risk.source)
+    _check((risk.risk_id, MOST_ID_CHARACTERS), (risk.guard.revision, MOST_ID_CHARACTERS))
+    _check((None if risk.nearest is None else risk.nearest.code, MOST_CODE_CHARACTERS))
+
+
+def _check_source(source: Source) -> None:
+    if source.partition > MOST_PARTITION or source.offset > MOST_OFFSET:
+        raise ValueError("a place that Kafka does not have")
+    _check((source.topic, MOST_TOPIC_CHARACTERS))
+
+
+def _check(*texts: tuple[str | None, int]) -> None:
+    """ValueError for what no column holds: PostgreSQL's have no NUL. Bytes, since its indexes are limited by them."""
+    if any(text is not None and ("\0" in text or len(text.encode()) > most) for text, most in texts):
+        raise ValueError("longer than any of ours")
 
 
 def moved(offsets: dict[Place, tuple[int, int]], begins: Mapping[Place, int], record: Read) -> None:

@@ -1,13 +1,14 @@
 """The mining of one store, without Kafka: batches in, clusters and their figures out. One thread."""
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -19,13 +20,14 @@ from schemas.retraining_hit import RetrainingHit
 from schemas.review import Decision, Review
 from worker.console.mining.describing import Describer
 from worker.console.mining.embedding import Embedder, Encoder, words_of
-from worker.console.mining.figures import Figures, watched
+from worker.console.mining.figures import Figures, day_of, watched
 from worker.console.mining.intake import Batch
-from worker.console.mining.reclustering import Done, Writing, snapshot
+from worker.console.mining.reclustering import Done, Writing, snapshot, tell
 from worker.console.settings import ConsoleSettings
 from worker.console.store import Store, arrivals, erasing, reading
 from worker.console.store.arrivals import NewRisk
-from worker.console.store.models import ClusterRow, QueueRow, ReviewRow, RiskRow, Stratum
+from worker.console.store.minors import WITHHELD, means_minors
+from worker.console.store.models import ClusterRow, QueueRow, ReviewRow, RiskRow
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ Clock = Callable[[], datetime]
 _WAITS_FOR_HIT = timedelta(minutes=2)
 _BARE_AT_ONCE = 500
 _SWEPT_EVERY = timedelta(hours=1)
+_REMEMBERED = 8192
 MINORS_PROBLEM = "near to minors (law 11)"
 
 
@@ -61,7 +64,7 @@ class Miner:
         self._cluster = ClusterSettings(min_size=settings.min_cluster_size, join=settings.assign_similarity)
         self._embedder = Embedder(encoder, self._cluster.name_weight)
         self._novelty = novelty
-        self._near: dict[str, bool] = {}
+        self._near: OrderedDict[str, bool] = OrderedDict()
         self._describer = Describer(self._embedder, novelty)
         self._figures = Figures(settings)
         self._touched: set[str] = set()
@@ -81,7 +84,7 @@ class Miner:
         with self._store.writing() as session:
             touched = _clusters_of(session, erased)
             arrivals.take(session, batch.arrivals)
-            _put_reviews(session, batch.reviews, self._clock())
+            _put_reviews(session, batch.reviews, self._clock(), self._novelty)
         joined = {new.cluster_id for new in batch.arrivals.risks.values() if new.cluster_id is not None}
         self._touched |= joined | touched
 
@@ -90,7 +93,8 @@ class Miner:
         now = self._clock()
         with self._store.writing() as session:
             self._bare(session, now)
-            self._trim(session)
+            self._trim(session, now)
+            _keep_out(session)
             if self._swept is None or now - self._swept >= _SWEPT_EVERY:
                 erasing.sweep(session, now, self._settings.retention_days)
             self._figures.refresh(session, self._touched | set(watched(session)), now)
@@ -106,11 +110,15 @@ class Miner:
             found = snapshot(session, self._settings.recluster_risks)
         self.clustered = len(found.ids)
         if not found.ids:
+            self._all_expired(now)
             return Done()
         labels = clusters.settled(clusters.cluster(found.vectors, self._cluster), found.batch)
+        with self._store.reading() as session:
+            told = tell(session, found, labels, self._describer)
         with self._store.writing() as session:
-            done = Writing(session, found, labels, self._describer, now).run(self._cluster.join)
+            done = Writing(session, found, labels, self._describer, now).run(told, self._cluster.join)
             session.flush()
+            _keep_out(session)
             self._figures.refresh(session, session.scalars(select(ClusterRow.id)), now)
         self._load_centres()
         log.info(
@@ -118,6 +126,11 @@ class Miner:
             *(len(found.ids), len(self._centres.ids), len(done.created), done.splits, done.merges, done.moved),
         )
         return done
+
+    def _all_expired(self, now: datetime) -> None:
+        """No risk is left: clusters that had some have to say so."""
+        with self._store.writing() as session:
+            self._figures.refresh(session, session.scalars(select(ClusterRow.id).where(ClusterRow.size > 0)), now)
 
     def _load_centres(self) -> None:
         with self._store.reading() as session:
@@ -130,11 +143,15 @@ class Miner:
     def _withhold(self, batch: Batch) -> None:
         """Law 11 by the name too: a guard that does not say what a risk is near to may still have named it so."""
         risks = batch.arrivals.risks
-        names = sorted({new.risk.name for new in risks.values()} - self._near.keys())
-        if names:
-            places = self._novelty.near(names)
-            self._near |= {name: code in (MINORS, SEXUAL) for name, (code, _) in zip(names, places, strict=True)}
+        names = {new.risk.name for new in risks.values()}
+        if new_names := sorted(names - self._near.keys()):
+            places = self._novelty.near(new_names)
+            self._near |= {name: code in (MINORS, SEXUAL) for name, (code, _) in zip(new_names, places, strict=True)}
         self._drop(batch, [key for key, new in risks.items() if new.withheld or self._near[new.risk.name]])
+        for name in names:
+            self._near.move_to_end(name)
+        while len(self._near) > _REMEMBERED:
+            self._near.popitem(last=False)
 
     @staticmethod
     def _drop(batch: Batch, risk_ids: Iterable[str]) -> None:
@@ -177,18 +194,24 @@ class Miner:
                 self._touched.add(cluster_id)
         session.flush()
 
-    def _trim(self, session: Session) -> None:
-        """Of each day and stratum only those with the smallest draws stay: a random sample of fixed size."""
-        today = self._clock().replace(hour=0, minute=0, second=0, microsecond=0)
-        for day in (today - timedelta(days=1), today):
-            for stratum in Stratum:
-                ends = day + timedelta(days=1)
-                here = (QueueRow.stratum == stratum, QueueRow.judged_at >= day, QueueRow.judged_at < ends)
-                kept = select(QueueRow.draw).where(*here).order_by(QueueRow.draw)
-                last = session.scalar(kept.offset(self._settings.audit_posts_per_day).limit(1))
-                if last is not None:
-                    beyond = (QueueRow.draw >= last, QueueRow.label.is_(None))
-                    session.execute(delete(QueueRow).where(*here, *beyond))
+    def _trim(self, session: Session, now: datetime) -> None:
+        """Of each day and stratum only those with the smallest draws stay: a random sample of fixed size.
+
+        Of every day that is kept: mining may have been away for some.
+        """
+        most, day = self._settings.audit_posts_per_day, day_of(session, QueueRow.judged_at)
+        kept = QueueRow.judged_at >= erasing.oldest(now, self._settings.retention_days)
+        counted = select(day.label("day"), QueueRow.stratum).where(kept).group_by("day", QueueRow.stratum)
+        for each, stratum in session.execute(counted.having(func.count() > most)).all():
+            here = (kept, day == each, QueueRow.stratum == stratum)
+            last = session.scalar(select(QueueRow.draw).where(*here).order_by(QueueRow.draw).offset(most).limit(1))
+            session.execute(delete(QueueRow).where(*here, QueueRow.draw >= last, QueueRow.label.is_(None)))
+
+
+def _keep_out(session: Session) -> None:
+    """Law 11: what still joined a cluster after people had found that it concerns minors."""
+    withheld = select(ClusterRow.id).where(ClusterRow.code.in_((MINORS, SEXUAL)))
+    session.execute(delete(RiskRow).where(RiskRow.cluster_id.in_(withheld)))
 
 
 def _clusters_of(session: Session, post_ids: Sequence[str]) -> set[str]:
@@ -198,17 +221,19 @@ def _clusters_of(session: Session, post_ids: Sequence[str]) -> set[str]:
     return {str(each) for each in session.scalars(asked.distinct())}
 
 
-def _put_reviews(session: Session, reviews: Iterable[Review], now: datetime) -> None:
+def _put_reviews(session: Session, reviews: Iterable[Review], now: datetime, novelty: Novelty) -> None:
     """Reviews of the topic: our own come back, others' consoles' come in. Known ones are left as they are.
 
-    What another console found to concern minors leaves this store too (law 11), and does not wait for a second person.
+    What another console found to concern minors leaves this store too (law 11), and does not wait for a second person;
+    one that says so by a name or a synonym alone is a merge into C11S1.
     """
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    for review in reviews:
-        if session.get(ReviewRow, review.review_id) is not None:
+    for given in reviews:
+        if session.get(ReviewRow, given.review_id) is not None:
             continue
-        if review.code in (MINORS, SEXUAL) and review.decision is not Decision.REJECT and review.undoes is None:
-            erasing.withhold(session, [*review.posts, *([review.post] if review.post else [])], now)
+        review = _without_words_of_minors(given, novelty)
+        if review.code in WITHHELD and review.decision is not Decision.REJECT and review.undoes is None:
+            erasing.withhold(session, [*review.posts, *([review.post] if review.post else [])])
         row: dict[str, Any] = {
             "review_id": review.review_id,
             "cluster_id": review.cluster,
@@ -225,3 +250,13 @@ def _put_reviews(session: Session, reviews: Iterable[Review], now: datetime) -> 
             "published_at": now,
         }
         session.execute(insert(ReviewRow).on_conflict_do_nothing(), row)
+
+
+def _without_words_of_minors(review: Review, novelty: Novelty) -> Review:
+    if review.decision is Decision.REJECT:
+        return review
+    if review.code not in WITHHELD and not means_minors((review.name, *review.synonyms), novelty):
+        return review
+    code = review.code if review.code in WITHHELD else MINORS
+    merge: dict[str, Any] = {"decision": Decision.MERGE, "name": None, "code": code, "synonyms": []}
+    return review.model_copy(update=merge)

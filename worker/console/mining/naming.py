@@ -50,17 +50,20 @@ def distinguishing(own: Counter[str], everything: Counter[str], count: int = WOR
     """The words that a cluster has more of than all risks, by the z-score of their log odds.
 
     Log odds with a Dirichlet prior made of all risks' words (Monroe, Colaresi and Quinn 2008, equations 16 to 22): a
-    word that is rare everywhere does not win by chance.
+    word that is rare everywhere does not win by chance. One that is all there is, here or elsewhere, has no odds: it is
+    left out.
     """
     total, whole = own.total(), everything.total()
     if not total or whole <= total:
         return [word for word, _ in sorted(own.items(), key=lambda item: (-item[1], item[0]))[:count]]
     scored = []
     for word, times in own.items():
-        prior = _PRIOR * everything.get(word, times)
-        others = max(0, everything.get(word, times) - times)
-        mass = _PRIOR * whole
-        here = np.log((times + prior) / (total + mass - times - prior))
-        there = np.log((others + prior) / (whole - total + mass - others - prior))
+        known = everything.get(word, times)
+        prior, rest = _PRIOR * known, _PRIOR * (whole - known)
+        others = max(0, known - times)
+        besides, elsewhere = total - times + rest, whole - total - others + rest
+        if besides <= 0 or elsewhere <= 0:
+            continue
+        here, there = np.log((times + prior) / besides), np.log((others + prior) / elsewhere)
         scored.append((float((here - there) / np.sqrt(1 / (times + prior) + 1 / (others + prior))), word))
     return [word for score, word in sorted(scored, key=lambda item: (-item[0], item[1]))[:count] if score > 0]

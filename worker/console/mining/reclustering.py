@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from proguard_core.novelty import clusters
 from proguard_core.novelty.clusters import NONE, Floats, Labels
-from worker.console.mining.describing import Describer
+from proguard_core.policy.policy import MINORS, SEXUAL
+from worker.console.mining.describing import Described, Describer
 from worker.console.store.models import Change, ClusterEventRow, ClusterRow, ClusterState, NoteRow, RiskRow
 
 _AT_ONCE = 1000
@@ -21,6 +22,11 @@ _NUMBERS = "cluster_numbers"
 _DESCRIBED_BY = 500
 # A cosine that moved less is not written again.
 _WORTH = 0.02
+_MOVED: dict[str, Any] = {
+    "cluster_id": bindparam("to"),
+    "similarity": bindparam("cosine"),
+    "assigned_by": bindparam("by"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,13 @@ def snapshot(session: Session, risks: int) -> Snapshot:
     )
 
 
+def tell(session: Session, found: Snapshot, labels: Labels, describer: Describer) -> list[Described]:
+    """What the crowd of each label is called, in their order."""
+    describer.look(session)
+    crowds = (np.flatnonzero(labels == label)[:_DESCRIBED_BY] for label in range(int(labels.max()) + 1))
+    return [describer.describe(session, [found.ids[at] for at in crowd]) for crowd in crowds]
+
+
 class Writing:
     """One clustering, written in the session's transaction. What came since keeps its cluster, or follows it.
 
@@ -71,6 +84,7 @@ class Writing:
     """
 
     def __init__(self, session: Session, found: Snapshot, labels: Labels, describer: Describer, now: datetime) -> None:
+        """Whoever decides on a cluster meanwhile waits until the transaction has ended."""
         self._session = session
         self._found = found
         self._labels = labels
@@ -78,14 +92,13 @@ class Writing:
         self._now = now
         self._matching = clusters.match(found.old, labels)
         self._centres, _ = clusters.centres_of(found.vectors, labels)
-        there = select(ClusterRow).where(ClusterRow.state != ClusterState.GONE)
-        self._rows = {row.id: row for row in session.scalars(there)}
+        there = select(ClusterRow).where(ClusterRow.state != ClusterState.GONE).order_by(ClusterRow.id)
+        self._rows = {row.id: row for row in session.scalars(there.with_for_update())}
         self.done = Done()
 
-    def run(self, join: float) -> Done:
-        """Write. join: cosine below which a risk without a new label leaves its cluster."""
-        self._describer.look(self._session)
-        names = {label: self._put(label) for label in range(len(self._centres))}
+    def run(self, told: Sequence[Described], join: float) -> Done:
+        """Write. told: of each label; join: cosine below which a risk without a new label leaves its cluster."""
+        names = {label: self._put(label, each) for label, each in enumerate(told)}
         for old, label in self._matching.merges.items():
             self._merge(old, names[label])
         for old, labels in self._matching.splits.items():
@@ -94,19 +107,19 @@ class Writing:
         self._move(names, join)
         return self.done
 
-    def _put(self, label: int) -> str:
+    def _put(self, label: int, told: Described) -> str:
         """The id of a label's cluster, its row brought up to date, or made."""
-        members = [self._found.ids[at] for at in np.flatnonzero(self._labels == label)[:_DESCRIBED_BY]]
-        name, words = self._describer.describe(self._session, members)
+        told = self._describer.again(self._session, told)
         row = self._rows.get(self._matching.ids[label] or "")
         if row is None:
-            row = self._create(label, name)
-        elif row.named_by is None and row.state is ClusterState.OPEN and row.name != name:
-            self._event(row.id, Change.RENAMED, {"from": row.name, "to": name})
-            row.name = name
-        row.centroid, row.words = self._centres[label], words
+            row = self._create(label, told.name)
+        elif row.named_by is None and row.state is ClusterState.OPEN and row.name != told.name:
+            self._event(row.id, Change.RENAMED, {"from": row.name, "to": told.name})
+            row.name = told.name
+        row.centroid, row.words = self._centres[label], [] if row.code in (MINORS, SEXUAL) else told.words
         if row.state is ClusterState.OPEN:
-            row.nearest_code, row.nearest_similarity = self._describer.nearest(row.name)
+            near = told.nearest if row.name == told.name else self._describer.nearest(row.name)
+            row.nearest_code, row.nearest_similarity = near
         return row.id
 
     def _create(self, label: int, name: str) -> ClusterRow:
@@ -161,11 +174,13 @@ class Writing:
             moved = to != old or abs((cosine or 0) - (self._found.similarities[at] or 0)) > _WORTH
             if moved or self._found.batch[at] != to:
                 by = None if to is None else _BATCH
-                changed.append({"id": row_id, "cluster_id": to, "similarity": cosine, "assigned_by": by})
+                changed.append({"risk": row_id, "to": to, "cosine": cosine, "by": by})
         self.done.kept, self.done.moved = kept[True], kept[False]
         self._session.flush()
+        # Not by the session, which counts the rows: some may have been erased since.
+        moving = update(RiskRow).where(RiskRow.id == bindparam("risk")).values(_MOVED)
         for at in range(0, len(changed), _AT_ONCE):
-            self._session.execute(update(RiskRow), changed[at : at + _AT_ONCE])
+            self._session.connection().execute(moving, changed[at : at + _AT_ONCE])
 
     def _stays(self, old: str | None) -> str | None:
         row = self._rows.get(old or "")

@@ -17,7 +17,7 @@ from proguard_core.policy.policy import concerns_minors
 from schemas.common import CategoryKind
 from schemas.retraining_hit import RetrainingHit
 from schemas.risk import Risk
-from worker.console.store.erasing import Tombstone, count, erase_posts, post_hash
+from worker.console.store.erasing import Tombstone, count, erase_posts, in_order, post_hash
 from worker.console.store.models import (
     ErasureRow,
     OffsetRow,
@@ -92,6 +92,7 @@ def take(session: Session, arrivals: Arrivals) -> None:
     _advance(session, arrivals.offsets)
     _note_revisions(session, arrivals.seen)
     _count(session, arrivals.verdicts)
+    tombstones = in_order(session, arrivals.tombstones)
     erased = _erased_times(session, [*(risk.risk.post_id for risk in arrivals.risks.values())])
     kept = [
         each
@@ -102,7 +103,7 @@ def take(session: Session, arrivals: Arrivals) -> None:
     for at in range(0, len(arrivals.sample), _AT_ONCE):
         statement = _insert(session, QueueRow).on_conflict_do_nothing(index_elements=["verdict_id"])
         session.execute(statement, arrivals.sample[at : at + _AT_ONCE])
-    erase_posts(session, arrivals.tombstones)
+    erase_posts(session, tombstones)
 
 
 def _advance(session: Session, offsets: Mapping[Place, tuple[int, int]]) -> None:

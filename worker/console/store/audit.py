@@ -83,7 +83,7 @@ def label(session: Session, queue_id: int, who: str, said: Label, code: str | No
         row.text = row.response = row.author_id = None
         row.images, row.post_id = [], f"withheld-{row.id}"
         session.flush()
-        withhold(session, [withhold_from], now)
+        withhold(session, [withhold_from])
     subject = row.verdict_id
     session.add(AuditRow(at=now, who=who, what="label", subject=subject, detail={"label": said.value, "code": code}))
     return row

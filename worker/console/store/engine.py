@@ -1,5 +1,6 @@
 """Opens the store: SQLite or PostgreSQL behind one set of sessions, with errors that say what to do."""
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,13 @@ from sqlalchemy.orm import Session
 from worker.console.store import migrate
 from worker.errors import EXIT_CONFIGURATION, ConfigurationError, WorkerError
 
+log = logging.getLogger(__name__)
+
 _BUSY_MS = 10_000
 _WRITES = "proguard_writes"
 _READ_ONLY = re.compile(r"readonly database|read-only transaction|unable to open database file", re.IGNORECASE)
 _FULL = re.compile(r"database or disk is full|No space left on device|disk full", re.IGNORECASE)
+_ALIEN = re.compile(r"file is not a database", re.IGNORECASE)
 _BUSY = re.compile(r"database is locked|deadlock detected|could not serialize", re.IGNORECASE)
 
 
@@ -51,7 +55,7 @@ class Store:
 
     def __init__(self, url: str, *, create: bool = False) -> None:
         self.engine = open_engine(url)
-        with explained():
+        with explained(self.engine):
             migrate.check(self.engine, create=create)
         self._writing = self.engine.execution_options(**{_WRITES: True})
 
@@ -99,13 +103,16 @@ def open_engine(url: str) -> Engine:
         if backend not in ("sqlite", "postgresql"):
             raise ConfigurationError(f"console.store_url_secret: {backend} is neither sqlite nor postgresql")
         if backend == "sqlite" and parsed.database and not parsed.database.startswith("file:"):
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(Path(parsed.database).parent)
         engine = create_engine(parsed, pool_pre_ping=backend == "postgresql", future=True)
     except (ArgumentError, NoSuchModuleError) as error:
-        raise ConfigurationError(f"console.store_url_secret cannot be read: {type(error).__name__}") from None
+        raise ConfigurationError(
+            "console.store_url_secret is not of the form postgresql+psycopg://user@host/risks or "
+            f"sqlite:///FILE ({type(error).__name__})"
+        ) from None
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"{error.name} is missing: pip install 'proguard-stream-moderation[console]'"
+            f"{error.name} is missing: `.venv/bin/pip install -e '.[console]'`, or requirements/console.lock"
         ) from None
     except OSError as error:
         raise ConfigurationError(f"console.store_path: {error.filename}: {error.strerror}") from None
@@ -115,13 +122,25 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def _make_folder(folder: Path) -> None:
+    """Said, since a mistyped path would otherwise look like a store that has nothing in it."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        log.info("made the folder %s for the risk store", folder)
+
+
 @contextmanager
-def explained() -> Iterator[None]:
-    """The database's errors as StoreError, without the statement and its values, which may be content."""
+def explained(opened: Engine | None = None) -> Iterator[None]:
+    """The database's errors as StoreError, without the statement and its values, which may be content.
+
+    opened: the store that is looked at for the first time; ConfigurationError where its file is none of SQLite's.
+    """
     try:
         yield
     except DBAPIError as error:
         said = str(error.orig).strip().splitlines()
+        if opened is not None and said and _ALIEN.search(said[0]):
+            raise ConfigurationError(f"console.store_path: {opened.url.database} is no file of SQLite's") from None
         raise _explained(said[0] if said else type(error.orig).__name__, error) from None
 
 
@@ -146,6 +165,8 @@ def _is_away(error: BaseException | None) -> bool:
 def _on_connect(connection: Any, _record: object) -> None:
     """WAL: readers and the one writer do not wait for each other. Transactions are begun by `_on_begin`."""
     connection.isolation_level = None
+    # Its own knows the letters of ASCII alone.
+    connection.create_function("lower", 1, _lower, deterministic=True)
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
     try:
@@ -158,6 +179,10 @@ def _on_connect(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA secure_delete=ON")  # what is erased leaves the file
     cursor.execute("PRAGMA cache_size=-65536")
     cursor.close()
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _on_begin(connection: Connection) -> None:

@@ -3,16 +3,31 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CursorResult, Delete, Update, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, Delete, Update, delete, func, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from worker.console.store.models import AuditRow, ErasureRow, QueueRow, RiskRow
 
 _AT_ONCE = 500
+_FOR_GOOD = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+class Behind(StrEnum):
+    """What a null value lies behind, of its partition, so that it erases them whatever two clocks say (law 9).
+
+    all: erased by hand, whatever is here; time: only what the times say.
+    """
+
+    VERDICTS = "verdicts"
+    RISKS = "risks"
+    HITS = "hits"
+    ALL = "all"
+    TIME = "time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +36,7 @@ class Tombstone:
 
     post_id: str
     at: datetime
+    behind: Behind = Behind.TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +58,24 @@ def was_erased(session: Session, post_id: str) -> bool:
 
 
 def erased_at(session: Session, post_id: str) -> datetime | None:
-    """When the post was last erased; what was judged later is another post's life."""
+    """When the post was last erased; what was judged later is another post's life. No time is later than for good."""
     row = session.get(ErasureRow, post_hash(post_id))
     return None if row is None else row.erased_at
+
+
+def in_order(session: Session, tombstones: Iterable[Tombstone]) -> list[Tombstone]:
+    """None earlier than what is in the store and lies before it. To be asked before later records are written."""
+    last: dict[tuple[Behind, str], datetime] = {}
+    for each in tombstones:
+        key = each.behind, each.post_id
+        last[key] = max(each.at, last.get(key, each.at))
+    for behind, (table, time, which) in [(each, of) for each in Behind for of in _BEFORE[each]]:
+        ids = [post_id for kind, post_id in last if kind is behind]
+        for start in range(0, len(ids), _AT_ONCE):
+            asked = select(table.post_id, time).where(table.post_id.in_(ids[start : start + _AT_ONCE]), which)
+            for post_id, at in session.execute(asked):
+                last[behind, post_id] = max(at, last[behind, post_id])
+    return [Tombstone(post_id, at) for (_, post_id), at in last.items()]
 
 
 def erase_posts(session: Session, tombstones: Iterable[Tombstone]) -> Erased:
@@ -63,7 +94,7 @@ def erase_posts(session: Session, tombstones: Iterable[Tombstone]) -> Erased:
 
 def erase_post(session: Session, post_id: str, who: str, now: datetime) -> Erased:
     """Forget one post by hand. The audit log says it, by hash."""
-    done = erase_posts(session, [Tombstone(post_id, now)])
+    done = _erase_all(session, [post_id], now)
     detail = {"risks": done.risks, "queued": done.queued}
     session.add(AuditRow(at=now, who=who, what="erase_post", subject=post_hash(post_id), detail=detail))
     return done
@@ -75,16 +106,16 @@ def erase_author(session: Session, author_id: str, who: str, now: datetime) -> E
         *session.scalars(select(RiskRow.post_id).where(RiskRow.author_id == author_id)),
         *session.scalars(select(QueueRow.post_id).where(QueueRow.author_id == author_id)),
     }
-    done = erase_posts(session, [Tombstone(post_id, now) for post_id in sorted(ids)])
+    done = _erase_all(session, sorted(ids), now)
     subject = hashlib.sha256(author_id.encode()).hexdigest()
     detail = {"risks": done.risks, "queued": done.queued}
     session.add(AuditRow(at=now, who=who, what="erase_author", subject=subject, detail=detail))
     return done
 
 
-def withhold(session: Session, post_ids: Sequence[str], now: datetime) -> None:
-    """Law 11: what a person found to concern minors leaves the store, as an erased post does."""
-    erase_posts(session, [Tombstone(post_id, now) for post_id in post_ids])
+def withhold(session: Session, post_ids: Sequence[str]) -> None:
+    """Law 11: what a person found to concern minors leaves the store for good, whatever is judged later."""
+    erase_posts(session, [Tombstone(post_id, _FOR_GOOD) for post_id in post_ids])
 
 
 def oldest(now: datetime, retention_days: int) -> datetime:
@@ -117,6 +148,19 @@ def count(session: Session, statement: Delete | Update) -> int:
     result = session.execute(statement)
     assert isinstance(result, CursorResult)
     return result.rowcount
+
+
+_BEFORE: dict[Behind, tuple[tuple[Any, Any, ColumnElement[bool]], ...]] = {
+    Behind.VERDICTS: ((QueueRow, QueueRow.judged_at, true()),),
+    Behind.RISKS: ((RiskRow, RiskRow.observed_at, RiskRow.modality.is_(None)),),
+    Behind.HITS: ((RiskRow, RiskRow.observed_at, RiskRow.modality.is_not(None)),),
+    Behind.ALL: ((RiskRow, RiskRow.observed_at, true()), (QueueRow, QueueRow.judged_at, true())),
+    Behind.TIME: (),
+}
+
+
+def _erase_all(session: Session, post_ids: Sequence[str], now: datetime) -> Erased:
+    return erase_posts(session, in_order(session, [Tombstone(post_id, now, Behind.ALL) for post_id in post_ids]))
 
 
 def _delete(session: Session, table: Any, time: Any, last: dict[str, datetime]) -> int:

@@ -17,8 +17,10 @@ from worker.console.store.columns import SafeText, UtcTime, Vector
 
 # SQLite counts rows by itself only where the key is an INTEGER.
 _Number = BigInteger().with_variant(Integer, "sqlite")
-_ID = String(512)
+MOST_ID_CHARACTERS, MOST_TOPIC_CHARACTERS = 512, 249
+_ID = String(MOST_ID_CHARACTERS)
 MOST_CODE_CHARACTERS, MOST_CLUSTER_CHARACTERS = 16, 64
+MOST_PARTITION, MOST_OFFSET = 2**31 - 1, 2**63 - 1
 _CODE = String(MOST_CODE_CHARACTERS)
 _SHORT = String(MOST_CLUSTER_CHARACTERS)
 
@@ -72,7 +74,7 @@ class OffsetRow(Base):
     """Where reading goes on: written in the transaction that holds what was read before it."""
 
     __tablename__ = "offsets"
-    topic: Mapped[str] = mapped_column(String(249), primary_key=True)
+    topic: Mapped[str] = mapped_column(String(MOST_TOPIC_CHARACTERS), primary_key=True)
     partition: Mapped[int] = mapped_column(primary_key=True)
     next_offset: Mapped[int] = mapped_column(BigInteger)
 
@@ -82,7 +84,8 @@ class ClusterRow(Base):
 
     version rises with each change that a reviewer sees, so that two decisions at once are found out.
     burst: authors of the last day against the cluster's own past, a ratio of rates with its 95 % interval and p-value;
-    growth: the same of the last seven days against the seven before (mining/burst.py). None: not enough past.
+    growth: the same of the last seven days against the seven before (mining/burst.py). None: not enough past; a ratio
+    of None that has a low bound: nothing before.
     """
 
     __tablename__ = "clusters"
@@ -144,7 +147,7 @@ class RiskRow(Base):
     guard_name: Mapped[str]
     revision: Mapped[str]
     policy_version: Mapped[str]
-    source_topic: Mapped[str] = mapped_column(String(249))
+    source_topic: Mapped[str] = mapped_column(String(MOST_TOPIC_CHARACTERS))
     source_partition: Mapped[int]
     source_offset: Mapped[int] = mapped_column(BigInteger)
     modality: Mapped[str | None] = mapped_column(_SHORT)
@@ -259,7 +262,7 @@ class QueueRow(Base):
     revision: Mapped[str]
     modality: Mapped[str] = mapped_column(_SHORT)
     language: Mapped[str | None] = mapped_column(_SHORT)
-    source_topic: Mapped[str] = mapped_column(String(249))
+    source_topic: Mapped[str] = mapped_column(String(MOST_TOPIC_CHARACTERS))
     source_partition: Mapped[int]
     source_offset: Mapped[int] = mapped_column(BigInteger)
     fetched_at: Mapped[datetime | None]
@@ -289,7 +292,10 @@ class AuditRow(Base):
 
 
 class ErasureRow(Base):
-    """A post that was erased, by the SHA-256 of its id: what was observed up to then never comes back."""
+    """A post that was erased, by the SHA-256 of its id: what was observed up to then never comes back.
+
+    erased_at: the last day of the year 9999 where a person found that it concerns minors.
+    """
 
     __tablename__ = "erasures"
     post_hash: Mapped[str] = mapped_column(String(64), primary_key=True)

@@ -36,7 +36,10 @@ class Page(Generic[Row]):
 
 @dataclass(frozen=True, slots=True)
 class ClusterFilter:
-    """Which clusters; None leaves a part open. sort: burst, size, growth, last_seen, first_seen, name or severity."""
+    """Which clusters; None leaves a part open. sort: burst, size, growth, last_seen, first_seen, name or severity.
+
+    By burst: by the low bound of its ratio, which is finite also where none was before, and low where little is known.
+    """
 
     states: tuple[ClusterState, ...] = (ClusterState.OPEN, ClusterState.CONFIRMED)
     emerging: bool | None = None
@@ -104,7 +107,7 @@ def overview(session: Session, now: datetime, days: int = 30, shown: int = 20) -
     """The overview of the last days, at most `shown` clusters of each kind, none that is snoozed."""
     open_ = select(ClusterRow).options(defer(ClusterRow.centroid)).where(ClusterRow.state == ClusterState.OPEN)
     awake = (ClusterRow.snoozed_until.is_(None)) | (ClusterRow.snoozed_until <= now)
-    by_burst = open_.where(awake).order_by(ClusterRow.burst_ratio.desc().nulls_last(), ClusterRow.size.desc())
+    by_burst = open_.where(awake).order_by(ClusterRow.burst_low.desc().nulls_last(), ClusterRow.size.desc())
     emerging = session.scalars(by_burst.where(ClusterRow.emerging).limit(shown)).all()
     held = session.scalars(by_burst.where(ClusterRow.held_since.is_not(None)).limit(shown)).all()
     axis = _days(now, days)
@@ -135,7 +138,7 @@ def clusters(session: Session, wanted: ClusterFilter, offset: int = 0, limit: in
     """Clusters of a filter, sorted. Raises KeyError for a sort that is none."""
     asked = select(ClusterRow).options(defer(ClusterRow.centroid))
     order = {
-        "burst": (ClusterRow.emerging.desc(), ClusterRow.burst_ratio.desc().nulls_last()),
+        "burst": (ClusterRow.emerging.desc(), ClusterRow.burst_low.desc().nulls_last()),
         "growth": (ClusterRow.last_day.desc(),),
         "size": (ClusterRow.size.desc(),),
         "last_seen": (ClusterRow.last_seen.desc(),),

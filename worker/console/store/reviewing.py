@@ -5,7 +5,7 @@ away for a while, and a review is never lost.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,11 +13,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from proguard_core.novelty.novelty import Novelty
 from proguard_core.policy.policy import MINORS, SEXUAL, concerns_minors
 from proguard_core.policy.taxonomy import name_key
 from schemas.common import CategoryKind
 from schemas.review import Decision
 from worker.console.store.erasing import withhold
+from worker.console.store.minors import WITHHELD, means_minors
 from worker.console.store.models import (
     AuditRow,
     Change,
@@ -35,7 +37,6 @@ _STATES = {
     Decision.MERGE: ClusterState.MERGED,
     Decision.REJECT: ClusterState.REJECTED,
 }
-_WITHHELD = frozenset({MINORS, SEXUAL})
 _NO_NAME = "(withheld)"
 
 
@@ -84,12 +85,19 @@ class Reviewed:
 
 
 def decide(
-    session: Session, cluster_id: str, decided: Decided, now: datetime, *, two_persons: bool = False
+    session: Session,
+    cluster_id: str,
+    decided: Decided,
+    now: datetime,
+    *,
+    two_persons: bool = False,
+    novelty: Novelty | None = None,
 ) -> Reviewed:
     """Decide on a cluster. ConflictError where it changed since it was seen, ReviewError where it is not there.
 
     two_persons: the cluster changes, and the topic hears of it, when a second person decides the same. What is merged
-    into a category about minors leaves the store with all its members (law 11).
+    into a category about minors leaves the store with all its members, and no other decision takes words that mean
+    minors (law 11). novelty: see `means_minors`.
     """
     row = _locked(session, cluster_id)
     if row is None:
@@ -100,11 +108,11 @@ def decide(
         raise ConflictError(f"cluster {cluster_id} was changed by someone else meanwhile", row)
     _check_minors(row, decided)
     before = {"state": row.state.value, "name": row.name, "code": row.code, "named_by": row.named_by}
-    review = _write(session, cluster_id, None, decided, now)
+    review = _write(session, (cluster_id, None), decided, now, novelty)
     review.posts = _members(session, cluster_id)
     needs_two = two_persons and decided.decision is not Decision.RENAME
     same = _agreeing(session, review) if needs_two else []
-    agreed = sorted({each.reviewer for each in same} | {decided.reviewer})
+    agreed = _people([*(each.reviewer for each in same), decided.reviewer])
     counts = not needs_two or len(agreed) > 1
     review.before = {**before, "counts": counts, "needs_two": needs_two}
     if counts:
@@ -112,7 +120,7 @@ def decide(
             each.before = {**each.before, "counts": True}
         _apply(row, decided)
         if _is_withheld(decided.decision, decided.code):
-            _withhold(session, row, review, now)
+            _withhold(session, row, review)
     row.version += 1
     detail = {"review": review.review_id, "decision": decided.decision.value, "by": decided.reviewer, "counts": counts}
     session.add(ClusterEventRow(cluster_id=cluster_id, at=now, change=Change.REVIEWED, detail=detail))
@@ -120,11 +128,13 @@ def decide(
     return Reviewed(review, counts, () if counts else agreed)
 
 
-def decide_post(session: Session, post_id: str, decided: Decided, now: datetime) -> Reviewed:
-    """Decide on one post alone: it outdoes what is decided on its cluster."""
-    review = _write(session, None, post_id, decided, now)
-    if decided.code in _WITHHELD:
-        withhold(session, [post_id], now)
+def decide_post(
+    session: Session, post_id: str, decided: Decided, now: datetime, novelty: Novelty | None = None
+) -> Reviewed:
+    """Decide on one post alone: it outdoes what is decided on its cluster. novelty: see `means_minors`."""
+    review = _write(session, (None, post_id), decided, now, novelty)
+    if decided.code in WITHHELD:
+        withhold(session, [post_id])
     _log(session, now, decided.reviewer, f"review_{decided.decision.value}", post_id, {"review": review.review_id})
     return Reviewed(review)
 
@@ -140,12 +150,12 @@ def undo(session: Session, review_id: str, reviewer: str, now: datetime) -> Revi
         raise ReviewError(f"there is no decision {review_id} to undo")
     if session.scalar(select(ReviewRow.review_id).where(ReviewRow.undoes == review_id)) is not None:
         raise ReviewError("it has been undone already")
-    if row.code in _WITHHELD and row.before.get("counts", True):
+    if row.code in WITHHELD and row.before.get("counts", True):
         raise ReviewError("what it withheld is gone, so it cannot be undone")
     undoing = _withdraw(session, row, reviewer, now)
     if row.before.get("needs_two"):
         left = [each for each in _agreeing(session, row) if each.before.get("counts")]
-        if len({each.reviewer for each in left}) == 1:
+        if len(_people(each.reviewer for each in left)) == 1:
             for each in left:
                 _withdraw(session, each, reviewer, now)
     if row.cluster_id is not None:
@@ -197,11 +207,18 @@ def _open(session: Session, cluster_id: str) -> ClusterRow:
     return row
 
 
-def _write(session: Session, cluster_id: str | None, post_id: str | None, decided: Decided, now: datetime) -> ReviewRow:
+def _write(
+    session: Session, of: tuple[str | None, str | None], decided: Decided, now: datetime, novelty: Novelty | None
+) -> ReviewRow:
+    cluster_id, post_id = of
     # Law 11: whatever was written beside it would go where the content must not.
     withheld = _is_withheld(decided.decision, decided.code)
     if withheld and decided.decision is not Decision.MERGE:
         raise ReviewError(f"what concerns minors gets no name: merge it into {SEXUAL} or {MINORS}")
+    if not withheld and means_minors((decided.name, *decided.synonyms), novelty):
+        raise ReviewError(
+            f"a name among these means minors, or is near to it: merge it into {MINORS} instead, or choose another name"
+        )
     row = ReviewRow(
         review_id=_new_id(),
         cluster_id=cluster_id,
@@ -256,14 +273,19 @@ def _apply(row: ClusterRow, decided: Decided) -> None:
         row.emerging, row.held_since = False, None
 
 
-def _withhold(session: Session, row: ClusterRow, review: ReviewRow, now: datetime) -> None:
-    withhold(session, list(session.scalars(select(RiskRow.post_id).where(RiskRow.cluster_id == row.id))), now)
+def _withhold(session: Session, row: ClusterRow, review: ReviewRow) -> None:
+    withhold(session, list(session.scalars(select(RiskRow.post_id).where(RiskRow.cluster_id == row.id))))
     for each in [row, *_parts_of(session, row.id)]:
         each.name, each.words, each.emerging, each.code = _NO_NAME, [], False, review.code
 
 
 def _is_withheld(decision: Decision, code: str | None) -> bool:
-    return code in _WITHHELD and decision is not Decision.REJECT
+    return code in WITHHELD and decision is not Decision.REJECT
+
+
+def _people(names: Iterable[str]) -> list[str]:
+    """Each once, sorted: one whose name is written in two ways is one."""
+    return sorted({name.strip().casefold(): name for name in names}.values())
 
 
 def _parts_of(session: Session, cluster_id: str) -> list[ClusterRow]:
@@ -280,10 +302,10 @@ def _parts_of(session: Session, cluster_id: str) -> list[ClusterRow]:
 
 def _check_minors(row: ClusterRow, decided: Decided) -> None:
     """Of what is withheld nobody sees anything to decide on; what a person withheld stays so for good."""
-    if row.code in _WITHHELD:
+    if row.code in WITHHELD:
         raise ReviewError(f"cluster {row.id} is withheld for good")
-    near = concerns_minors(CategoryKind.NOVEL, None, row.nearest_code)
-    if near and not (decided.decision is Decision.MERGE and decided.code in _WITHHELD):
+    near = concerns_minors(CategoryKind.NOVEL, None, row.nearest_code) or means_minors([row.name])
+    if near and not (decided.decision is Decision.MERGE and decided.code in WITHHELD):
         raise ReviewError(f"cluster {row.id} is withheld: it can only be merged into {SEXUAL} or {MINORS}")
 
 
@@ -291,7 +313,7 @@ def _restore(session: Session, review: ReviewRow, undoing: ReviewRow, now: datet
     row = _locked(session, review.cluster_id or "")
     if row is None or row.state is ClusterState.GONE:
         return
-    if row.code in _WITHHELD:
+    if row.code in WITHHELD:
         raise ReviewError(f"cluster {row.id} is withheld for good")
     if review.before:
         _replay(session, row)

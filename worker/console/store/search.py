@@ -47,7 +47,7 @@ def search(session: Session, query: str, wanted: RiskFilter | None = None, offse
 
     Anything may stand in a query: only its letters and digits count, and at most twelve words.
     """
-    words = _WORDS.findall(query.casefold())[:_MAX_WORDS]
+    words = [_lower(word) for word in _WORDS.findall(query)[:_MAX_WORDS]]
     total: int | None = None
     conditions: list[Any] = [*_conditions(wanted or RiskFilter())]
     if words and session.get_bind().dialect.name == "sqlite":
@@ -83,8 +83,15 @@ def _clusters(session: Session, words: list[str]) -> list[ClusterRow]:
         return []
     asked = select(ClusterRow).options(defer(ClusterRow.centroid)).where(ClusterRow.state != ClusterState.GONE)
     for word in words:
-        asked = asked.where(func.lower(ClusterRow.name).contains(word, autoescape=True))
+        part = func.lower(word.replace("_", "/_"))
+        asked = asked.where(func.lower(ClusterRow.name).contains(part, escape="/"))
     return list(session.scalars(asked.order_by(ClusterRow.size.desc(), ClusterRow.id).limit(_CLUSTERS)))
+
+
+def _lower(word: str) -> str:
+    """As both indexes have it. What is longer in small letters (İ) is left to them: its new mark would be no letter."""
+    small = word.lower()
+    return small if len(small) == len(word) else word
 
 
 def _conditions(wanted: RiskFilter) -> list[ColumnElement[bool]]:

@@ -93,7 +93,7 @@ def reviews(console: Here, _: Viewer, cluster_id: ClusterId) -> list[models.Revi
     with console.store.reading() as session:
         row = _known(reading.cluster(session, cluster_id), cluster_id)
         found = [] if shown.is_withheld(row) else reviewing.reviews_of(session, cluster_id)
-    return [_review(each) for each in found]
+    return [_review(each, counts=each.before.get("counts", True)) for each in found]
 
 
 @router.post("/clusters/{cluster_id}/decisions", status_code=201)

@@ -17,7 +17,7 @@ from worker.console.store.reviewing import ConflictError, Decided, Plan, Reviewe
 from worker.console.web.access import Person
 from worker.console.web.inputs import MAX_VERSION
 from worker.console.web.parts import Console
-from worker.console.web.policies import codes_of
+from worker.console.web.policies import codes_of, novelty_of
 
 SEVERITIES = ("low", "medium", "high", "critical")
 ACTIONS = ("watch", "add a category", "extend a category", "raise a threshold", "tell the legal team", "nothing")
@@ -51,6 +51,8 @@ def checked(said: Decided) -> Decided:
     """The decision, if its parts are there and of a size that a record may have. Raises ReviewError."""
     if said.decision in (Decision.CONFIRM, Decision.RENAME) and not said.name:
         raise ReviewError("a name is needed")
+    if any(not each.strip() for each in (said.name, *said.synonyms) if each is not None):
+        raise ReviewError("a name has more than blanks")
     if said.decision is Decision.MERGE and said.code is None:
         raise ReviewError("say which category it belongs to")
     if said.decision in (Decision.RENAME, Decision.REJECT) and (said.code or said.synonyms):
@@ -69,9 +71,9 @@ def decide(console: Console, cluster_id: str, said: Decided) -> Reviewed:
     """Take a decision, in one transaction. Raises ReviewError, ConflictError, StoreError."""
     if said.decision is Decision.MERGE and said.code not in {*codes_of(console.settings), SEXUAL, MINORS}:
         raise ReviewError(f"the policy has no category {said.code}")
-    two = console.settings.console.two_persons
+    two, novelty = console.settings.console.two_persons, novelty_of(console.settings)
     with console.store.writing() as session, _kept(session):
-        return reviewing.decide(session, cluster_id, said, console.clock(), two_persons=two)
+        return reviewing.decide(session, cluster_id, said, console.clock(), two_persons=two, novelty=novelty)
 
 
 def undo(console: Console, review_id: str, person: Person) -> str:

@@ -6,9 +6,12 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
-from proguard_core.policy.loader import PolicyError, parse_policy
+from proguard_core.novelty.novelty import Novelty
+from proguard_core.policy.loader import PolicyError, load_policy, parse_policy
 from proguard_core.policy.policy import Policy
 from worker.settings import Settings
+
+_State = tuple[Path | None, tuple[int, int, int] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,30 @@ class PolicyFile:
 
 def policy_file(settings: Settings) -> PolicyFile:
     """The file of policy.path, or the shipped one. Never raises: a page says what is wrong."""
+    return _read(*_state(settings))
+
+
+def novelty_of(settings: Settings) -> Novelty:
+    """What names are near to under that policy; under the shipped one where the file is wrong.
+
+    Raises ValueError where the encoder's files are missing.
+    """
+    return _novelty(*_state(settings))
+
+
+def _state(settings: Settings) -> _State:
     path = settings.policy.path
     try:
         stat = None if path is None else path.stat()
     except OSError:
         stat = None
-    return _read(path, None if stat is None else (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    return path, None if stat is None else (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+@lru_cache(1)
+def _novelty(path: Path | None, state: tuple[int, int, int] | None) -> Novelty:
+    """Once a state of the file: its encoder is loaded at the first name."""
+    return Novelty(_read(path, state).policy or load_policy(None))
 
 
 @lru_cache(4)

@@ -199,12 +199,14 @@ def risk(
     with console.store.reading() as session:
         row = _risk(session, risk_id, post)
         cluster = None if row is None or row.cluster_id is None else reading.cluster(session, row.cluster_id)
-        erased = row is None and any(erasing.was_erased(session, each) for each in (post, risk_id) if each)
+        erased = row is None and post is not None and erasing.was_erased(session, post)
     one = None if row is None else shown.shown_risk(row, console.web.severe, cluster)
     if erased:
         raise Refused(410, "This post was erased", "Nothing of it is kept here.")
     if row is None or one is None:
-        raise Refused(404, "There is no such risk here", "It may have expired, or nothing of it may be shown.")
+        # Erasures are remembered by post: of a risk's own id nobody can tell.
+        said = "It may have been erased, or have expired, or nothing of it may be shown."
+        raise Refused(404, "There is no such risk here", said)
     context: dict[str, Any] = {"risk": one, "cluster": cluster, "name": shown.cluster_name}
     return render.page(request, "risk", **context)
 

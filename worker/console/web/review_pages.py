@@ -7,12 +7,12 @@ from starlette.responses import RedirectResponse, Response
 
 from schemas.review import Decision
 from worker.console.store import audit, reading, reviewing
-from worker.console.store.models import ClusterState
+from worker.console.store.models import ClusterRow, ClusterState, RiskRow
 from worker.console.store.reviewing import ConflictError, Decided, ReviewError
 from worker.console.web import deciding, render, shown
 from worker.console.web.inputs import MAX_VERSION, PAGE, ClusterId, Offset, Plain, RowId
 from worker.console.web.parts import Console, Here, Posted, Refused, Reviewer, Viewer
-from worker.console.web.policies import codes_of
+from worker.console.web.policies import codes_of, novelty_of
 from worker.console.web.reading_pages import about
 
 router = APIRouter(include_in_schema=False)
@@ -74,17 +74,18 @@ def undo(request: Request, console: Here, person: Reviewer, fields: Posted) -> R
 @router.post("/risk/decide")
 def decide_post(console: Here, person: Reviewer, fields: Posted) -> Response:
     """A decision on one member alone: right in its cluster, or no risk."""
-    risk_id = fields.get("risk", "")[:512]
+    risk_id, said = fields.get("risk", "")[:512], fields.get("decision")
+    if said not in ("right", "wrong"):
+        raise Refused(422, "Nothing was decided", "Choose whether it is a risk or none.")
+    novelty = novelty_of(console.settings)
     try:
         with console.store.writing() as session:
             row = reading.risk(session, risk_id)
             cluster = None if row is None or row.cluster_id is None else reading.cluster(session, row.cluster_id)
             if row is None or shown.shown_risk(row, (), cluster) is None:
                 raise ReviewError("this post is not here any more")
-            wrong = fields.get("decision") != "right"
-            decision = Decision.REJECT if wrong else Decision.CONFIRM
-            name = None if wrong else row.name
-            reviewing.decide_post(session, row.post_id, Decided(decision, person.name, name), console.clock())
+            decided = _as_named(row, cluster, person.name) if said == "right" else Decided(Decision.REJECT, person.name)
+            reviewing.decide_post(session, row.post_id, decided, console.clock(), novelty)
             cluster_id = row.cluster_id
     except ReviewError as error:
         raise Refused(409, "Nothing was decided", str(error)) from None
@@ -130,6 +131,15 @@ def relabel(console: Here, person: Reviewer, fields: Posted) -> Response:
     except ReviewError as error:
         raise Refused(409, "It was not undone", str(error)) from None
     return RedirectResponse("/review/post", 303)
+
+
+def _as_named(row: RiskRow, cluster: ClusterRow | None, reviewer: str) -> Decided:
+    """What its cluster is, so that one member makes no category of its own; by itself where it is in none."""
+    if cluster is None or cluster.state is ClusterState.REJECTED:
+        return Decided(Decision.CONFIRM, reviewer, row.name)
+    if cluster.state is ClusterState.MERGED:
+        return Decided(Decision.MERGE, reviewer, code=cluster.code)
+    return Decided(Decision.CONFIRM, reviewer, cluster.name, cluster.code)
 
 
 def _again(

@@ -16,6 +16,7 @@ from worker.console.store import Store
 from worker.console.web.access import Access
 from worker.console.web.app import create_app
 from worker.console.web.parts import Console, utc_now
+from worker.console.web.policies import policy_file
 from worker.console.web.webhook import Webhook, send_forever
 from worker.errors import ConfigurationError
 from worker.settings import Settings
@@ -27,6 +28,8 @@ def run(settings: Settings, made_up: bool = False) -> int:
     A SQLite store without tables gets them; PostgreSQL's are made by `proguard console migrate`.
     Raises ConfigurationError, StoreError.
     """
+    if policy := policy_file(settings).policy:  # a page says what is wrong with a file of which there is none
+        settings.console.check_severe(policy.codes)
     # uvicorn raises the signal that ended it once more: by default the process would be gone before it tidied up.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
@@ -67,10 +70,7 @@ def _serve(console: Console) -> int:
         log_config=None,
         timeout_graceful_shutdown=5,
     )
-    server = _Server(config, console)
-    server.run()
-    if not server.started:
-        raise ConfigurationError(f"{web.host}:{web.port} cannot be listened on: console.host and console.port")
+    _Server(config, console).run()
     return 0
 
 
@@ -82,8 +82,17 @@ class _Server(uvicorn.Server):
         self._console = console
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        """Listen, then say where."""
-        await super().startup()
+        """Listen, then say where. Raises ConfigurationError."""
+        try:
+            await super().startup()
+        except SystemExit as error:  # uvicorn logs why and leaves with a code of its own
+            web, cause = self._console.web, error.__context__
+            if not isinstance(cause, OSError):
+                raise
+            raise ConfigurationError(
+                f"the console cannot be served at {web.host}:{web.port}: {cause.strerror or cause}. Set console.port "
+                "(0: any free one) or console.host"
+            ) from None
         if self.started and self.servers:
             port = self.servers[0].sockets[0].getsockname()[1]
             print(address(self._console, port), file=sys.stderr, flush=True)

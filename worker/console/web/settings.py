@@ -2,9 +2,11 @@
 
 import ipaddress
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from proguard_core.policy.taxonomy import CATEGORY_CODE, CATEGORY_NAMES, SUBCATEGORY_CODE, SUBCATEGORY_NAMES
 from worker.setting_section import Section
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -51,11 +53,29 @@ class WebSettings(Section):
             ipaddress.ip_network(each, strict=False)
         return given
 
+    @field_validator("severe")
+    @classmethod
+    def _codes(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for each in given:
+            if not (CATEGORY_CODE.fullmatch(each) or SUBCATEGORY_CODE.fullmatch(each)):
+                known = ", ".join([*CATEGORY_NAMES, *SUBCATEGORY_NAMES])
+                raise ValueError(f"{each!r} is no code: {known}, or one that your policy adds")
+        return given
+
     @field_validator("public_url", "webhook_url_secret")
     @classmethod
-    def _has_scheme(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("http://", "https://")):
+    def _can_be_asked(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        if not url.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
+        try:
+            parts = urlsplit(url)
+            named = bool((parts.hostname or "").encode("idna")) and parts.port != 0
+        except ValueError:  # UnicodeError where a part of the host is empty or has more than 63 characters
+            named = False
+        if not named:
+            raise ValueError("has no host that can be asked")
         return url
 
     @model_validator(mode="after")

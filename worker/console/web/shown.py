@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from proguard_core.policy.policy import MINORS, SEXUAL, concerns_minors
+from proguard_core.policy.policy import concerns_minors
 from schemas.common import CategoryKind
+from worker.console.store.minors import WITHHELD as WITHHELD_CODES
+from worker.console.store.minors import means_minors
 from worker.console.store.models import ClusterRow, QueueRow, RiskRow
 
 WITHHELD = "(withheld)"
@@ -54,7 +56,8 @@ class ShownRisk:
 def is_withheld(row: RiskRow | ClusterRow) -> bool:
     """Law 11, again: the store takes in nothing of the kind, but the store is not what a page trusts."""
     decided = row.code if isinstance(row, ClusterRow) else None
-    return concerns_minors(CategoryKind.NOVEL, None, row.nearest_code) or decided in (MINORS, SEXUAL)
+    near = concerns_minors(CategoryKind.NOVEL, None, row.nearest_code)
+    return near or decided in WITHHELD_CODES or means_minors([row.name])
 
 
 def is_severe(code: str | None, severe: Sequence[str]) -> bool:

@@ -71,7 +71,8 @@ class Webhook:
         try:
             with httpx2.Client(timeout=_TIMEOUT_S, follow_redirects=False, transport=self._transport) as client:
                 status = client.post(self._settings.webhook_url_secret or "", content=body, headers=headers).status_code
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        # ValueError: of a host that is no name; OSError: of certificates that cannot be read.
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, OSError) as error:
             logger.warning("the webhook was not reached", extra={"why": type(error).__name__})
             return False
         if not 200 <= status < 300:
