@@ -35,7 +35,7 @@ demo: $(BASE_STAMP) ## Sample posts through the embedded broker, S3 and guard, l
 	@$(BIN)/proguard demo $(ARGS)
 
 loop-demo: $(DEV_STAMP) ## The loop on a real Kafka and S3: a category nobody listed is reviewed, learned and served, in two minutes
-	@scripts/install-system-requirements.sh
+	@scripts/install-system-requirements.sh kafka
 	@$(BIN)/python -m benchmarks.loop_demo
 
 test: unit integration engine-tests ## All tests: a real Kafka and a real S3 are started by the test session
@@ -48,7 +48,7 @@ integration: $(DEV_STAMP) ## Tests on a real Kafka and a real S3 (PROGUARD_TEST_
 	@$(BIN)/python -m pytest $(or $(TESTS),tests/integration) -m "not nightly" $(ARGS)
 
 engine-tests: $(ENGINES_STAMP) ## Tests on real vLLM, transformers and TRL with tiny models, on a CPU (builds .venv-engines first)
-	@[ -n "$${PROGUARD_TEST_KAFKA:-}" ] || scripts/install-system-requirements.sh
+	@[ -n "$${PROGUARD_TEST_KAFKA:-}" ] || scripts/install-system-requirements.sh kafka
 	@.venv-engines/bin/python -m pytest $(or $(TESTS),tests/engines) -m "not nightly" $(ARGS)
 
 verl-tests: $(VERL_STAMP) ## Tests on the real verl, without training (builds .venv-verl first)
@@ -98,7 +98,7 @@ embedded-guard: ## Learn the embedded guard anew (DATA=folder of labelled rows)
 ifndef DATA
 	@echo "usage: make embedded-guard DATA=FOLDER   (the labelled rows to learn from; builds .venv-engines first)" >&2; exit 2
 else
-	@scripts/install-system-requirements.sh
+	@scripts/install-system-requirements.sh kafka
 	@$(MAKE) --no-print-directory $(ENGINES_STAMP) $(ENCODER)
 	@.venv-engines/bin/python -m proguard_core.training.embedded --data "$(DATA)" --base $(dir $(ENCODER)) \
 		--work .cache/embedded-guard $(ARGS)
@@ -127,7 +127,7 @@ deploy: $(DEV_STAMP) ## Write dashboard, Strimzi topics and PrometheusRule anew 
 	@$(BIN)/python -m deploy.generate
 
 validate-deploy: $(DEV_STAMP) ## Check Compose file, manifests, rules and their tests, offline
-	@scripts/install-system-requirements.sh
+	@scripts/install-system-requirements.sh prometheus
 	@scripts/validate-deploy.sh
 
 sbom: $(DEV_STAMP) ## Bill of materials (CycloneDX) of .venv and of each lock file, into build/sbom

@@ -1,11 +1,18 @@
 #!/usr/bin/env bash
 # What the tests need besides Python: Java 17 and Maven for a real Apache Kafka, Chromium for web pages, PostgreSQL for
-# the risk store, and Prometheus with promtool. Nothing is done where they are there. All but the last are installed with
+# the risk store, and Prometheus with promtool; `kafka`, `chromium`, `postgresql` and `prometheus` as arguments are a part
+# of that. Nothing is done where they are there. All but the last are installed with
 # apt-get, as root or by sudo without a password; Debian's Prometheus is only unpacked into .cache/prometheus, so that no
 # service of it starts. Without Java or Maven this fails and says what to install; without the others their tests are
 # skipped, and say so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+wanted=" ${*:-kafka chromium postgresql prometheus} "
+
+wants() {
+    [[ "$wanted" == *" $1 "* ]]
+}
 
 java_major() {
     command -v java >/dev/null 2>&1 || { echo 0; return; }
@@ -51,20 +58,20 @@ update() {
     "${as_root[@]}" apt-get update -qq
 }
 
-if ! has_prometheus && command -v apt-get >/dev/null 2>&1; then
+if wants prometheus && ! has_prometheus && command -v apt-get >/dev/null 2>&1; then
     echo "Unpacking Debian's Prometheus into .cache/prometheus" >&2
     unpack_prometheus 2>&1 | { grep -v "unsandboxed" || true; } >&2
 fi
-has_prometheus || echo "No Prometheus here (prometheus, promtool): the tests that need it are skipped." >&2
+! wants prometheus || has_prometheus || echo "No Prometheus here (prometheus, promtool): the tests that need it are skipped." >&2
 
-if ! has_chromium && command -v apt-get >/dev/null 2>&1 && [ "${as_root[*]:-}" != "false" ]; then
+if wants chromium && ! has_chromium && command -v apt-get >/dev/null 2>&1 && [ "${as_root[*]:-}" != "false" ]; then
     echo "Installing Chromium for the tests of web pages" >&2
     { update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core; } >&2 || true
 fi
-has_chromium || echo "No Chromium here: the tests of web pages are skipped." >&2
+! wants chromium || has_chromium || echo "No Chromium here: the tests of web pages are skipped." >&2
 
-if ! has_postgres && command -v apt-get >/dev/null 2>&1 && [ "${as_root[*]:-}" != "false" ]; then
+if wants postgresql && ! has_postgres && command -v apt-get >/dev/null 2>&1 && [ "${as_root[*]:-}" != "false" ]; then
     echo "Installing PostgreSQL for the tests of the risk store" >&2
     # Debian would start a server of its own; the tests start theirs.
     { update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
@@ -74,8 +81,9 @@ if ! has_postgres && command -v apt-get >/dev/null 2>&1 && [ "${as_root[*]:-}" !
         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
             apt-get install -qq -y --no-install-recommends postgresql; } >&2 || true
 fi
-has_postgres || echo "No PostgreSQL here: the tests of the risk store on it are skipped." >&2
+! wants postgresql || has_postgres || echo "No PostgreSQL here: the tests of the risk store on it are skipped." >&2
 
+wants kafka || exit 0
 packages=$(missing | tr '\n' ' ')
 [ -n "$packages" ] || exit 0
 

@@ -1,6 +1,7 @@
 """`proguard`: the command line. Thin: each command imports its body when it runs, so that `--help` loads nothing heavy.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 75 two of a kind at once, 78 something must be configured, 130 Ctrl-C.
+Exit codes: 0 done, or drained after a signal; 1 failed, 2 wrong usage, 75 two of a kind at once, 78 something must be
+configured, 130 Ctrl-C in a command that does not drain.
 """
 
 import sys
@@ -330,10 +331,13 @@ def config_check(
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for a broker that does not answer.")] = 10.0,
 ) -> None:
     """Say everything that is wrong with the settings and the policy, each with its place."""
-    settings = _settings(context)
-    import worker.commands.config as body
+    from worker.settings import read
 
-    raise typer.Exit(body.check(settings, online, wait))
+    found = read(context.obj)
+    logs.set_up(found.settings.telemetry.log_level, found.settings.telemetry.log_format)
+    import worker.commands.config_check as body
+
+    raise typer.Exit(body.check(found, online, wait))
 
 
 @prompts_app.command("import")

@@ -31,6 +31,8 @@ def console(
 ) -> None:
     """Serve the console's pages until SIGTERM; its address is printed. docs/risks.md says what they show."""
     if context.invoked_subcommand is not None:
+        if demo_data:
+            raise typer.BadParameter(f"--demo-data and {context.invoked_subcommand} exclude each other")
         return
     settings = _settings(context)
     from worker.console.web import server

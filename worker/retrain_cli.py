@@ -36,6 +36,9 @@ def retrain(
     another is under way is skipped, and none is made up for.
     """
     if context.invoked_subcommand is not None:
+        if once or schedule is not None:
+            given = "--once" if once else "--schedule"
+            raise typer.BadParameter(f"{given} and {context.invoked_subcommand} exclude each other")
         return
     if schedule is None:
         settings = _settings(context)

@@ -1,5 +1,6 @@
 """Variables that were meant to be settings: pydantic ignores a name of no section without a word."""
 
+import difflib
 import re
 from collections.abc import Mapping
 
@@ -14,7 +15,8 @@ _ADDRESSES_OF_A_SERVICE = ("tcp://", "udp://", "sctp://")
 
 
 def mistaken(environment: Mapping[str, str], sections: Mapping[str, FieldInfo]) -> list[str]:
-    """What is wrong with variables that differ from a setting's only by `_` for `__`, or lack its section.
+    """What is wrong with variables that name no section before `__`, differ from a setting's only by `_` for `__`,
+    or lack its section.
 
     Others are none of our business: Kubernetes injects PROGUARD_SERVICE_HOST and the like.
     """
@@ -26,8 +28,10 @@ def mistaken(environment: Mapping[str, str], sections: Mapping[str, FieldInfo]) 
         of_a_service = value.startswith(_ADDRESSES_OF_A_SERVICE) or _OF_A_SERVICE.search(rest)
         if not name.upper().startswith(PREFIX) or of_a_service or rest.partition("__")[0] in sections:
             continue
-        if meant := _without_underscore(rest, keys, tables) or _without_section(rest, keys):
-            wrong.append(f"{name}: there is no such setting; did you mean {PREFIX}{meant.upper()}?")
+        meant = _without_underscore(rest, keys, tables) or _without_section(rest, keys) or _misspelt(rest, keys)
+        if meant or "__" in rest:
+            hint = f"; did you mean {PREFIX}{meant.upper()}?" if meant else f"; sections are {', '.join(sections)}"
+            wrong.append(f"{name}: there is no such setting{hint}")
     return wrong
 
 
@@ -53,6 +57,13 @@ def _without_underscore(rest: str, keys: Mapping[str, list[str]], tables: Mappin
             if plain.startswith(f"{section}_{key}_"):
                 return f"{section}__{key}__{plain.removeprefix(f'{section}_{key}_')}"
     return None
+
+
+def _misspelt(rest: str, keys: Mapping[str, list[str]]) -> str | None:
+    """The key in the section whose name is closest to what stands before `__`."""
+    section, separator, key = rest.partition("__")
+    near = difflib.get_close_matches(section, keys, 1) if separator else []
+    return f"{near[0]}__{key}" if near and key.partition("__")[0] in keys[near[0]] else None
 
 
 def _without_section(rest: str, keys: Mapping[str, list[str]]) -> str | None:

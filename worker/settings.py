@@ -1,35 +1,39 @@
 """Settings: one TOML file, over it secrets by file, over both `PROGUARD_<SECTION>__<KEY>` in the environment."""
 
-import difflib
 import os
+import re
 import socket
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AwareDatetime, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    NestedSecretsSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
+from pydantic import (
+    AwareDatetime,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
 )
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from worker import logs, secret_values
+from worker import logs, secret_values, settings_errors
 from worker.client_keys import RESERVED_CLIENT_KEYS, flatten
 from worker.console.settings import ConsoleSettings
 from worker.errors import ConfigurationError
 from worker.retraining.settings import RetrainingSettings
 from worker.setting_names import mistaken
 from worker.setting_section import Section
+from worker.settings_sources import reading, without_wrong
 
 MEBIBYTE = 1024 * 1024
 FIRST_TELEMETRY_PORT = 9464
 # Those whose decoding is bounded and tested, by Pillow's names.
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
+
+_TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
 class KafkaSettings(Section):
@@ -73,6 +77,15 @@ class KafkaSettings(Section):
         "what is no post stays a dead letter, which the breaker does not count.",
     )
 
+    @field_validator("start_from", mode="wrap")
+    @classmethod
+    def _start(cls, given: object, handler: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return handler(given)
+        except ValidationError:
+            example = "2026-01-31T12:00:00Z"
+            raise ValueError(f"must be earliest, latest or an RFC 3339 time with an offset, as {example} is") from None
+
     @field_validator("client", "consumer", "producer", mode="before")
     @classmethod
     def _dotted(cls, table: object) -> object:
@@ -91,8 +104,8 @@ class KafkaSettings(Section):
     @classmethod
     def _coordinates(cls, skip: tuple[str, ...]) -> tuple[str, ...]:
         for entry in skip:
-            _topic, partition, offset = (["", *entry.rsplit(":", 2)])[-3:]
-            if not (partition.isdecimal() and offset.isdecimal() and _topic):
+            topic, partition, offset = ["", "", *entry.rsplit(":", 2)][-3:]
+            if not (partition.isdecimal() and offset.isdecimal() and topic):
                 raise ValueError(f"{entry!r} is not of the form topic:partition:offset")
         return skip
 
@@ -129,6 +142,13 @@ class TopicSettings(Section):
     def outcomes(self) -> tuple[str, ...]:
         """The topics that the worker writes."""
         return (self.verdicts, self.risks, self.retraining, self.dead_letters)
+
+    @field_validator("*")
+    @classmethod
+    def _takes(cls, name: str) -> str:
+        if not _TOPIC_NAME.fullmatch(name) or name in (".", ".."):
+            raise ValueError("a topic's name has letters, digits, . _ and - only, at most 249")
+        return name
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -298,69 +318,52 @@ class Settings(BaseSettings):
         return FIRST_TELEMETRY_PORT + self.kafka.slot if port is None else port
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """problems: all that is wrong, in words. wrong: the sections that are; in settings these are as by default."""
+
+    settings: Settings
+    problems: tuple[str, ...] = ()
+    wrong: frozenset[str] = frozenset()
+
+
 def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> Settings:
     """Settings of a TOML file (or `PROGUARD_CONFIG`); over it secrets by file, the environment and overrides (nested).
 
     Secret values are left out of logs from here on. Raises ConfigurationError that names the file and each wrong key.
     """
+    found = read(path, overrides)
+    if found.problems:
+        raise ConfigurationError("\n".join(found.problems))
+    return found.settings
+
+
+def read(path: Path | None = None, overrides: dict[str, Any] | None = None) -> Read:
+    """The same, with what is right where something is wrong. Raises ConfigurationError for what cannot be read."""
     if path is None and (configured := os.environ.get("PROGUARD_CONFIG")):
         path = Path(configured)
     if path is not None and not path.is_file():
         raise ConfigurationError(f"{path}: there is no such settings file")
     secrets = secret_values.directory(Settings.model_fields)
-    if wrong := mistaken(os.environ, Settings.model_fields):
-        raise ConfigurationError("\n".join(wrong))
-
-    class FromFile(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            sources = [init_settings, env_settings]
-            if secrets is not None:
-                by_file = NestedSecretsSettingsSource(file_secret_settings, secrets_dir=secrets, secrets_prefix="")
-                sources.append(by_file)
-            if path is not None:
-                sources.append(TomlConfigSettingsSource(settings_cls, toml_file=path))
-            return tuple(sources)
-
-    place = " and ".join(str(each) for each in (path, secrets, "environment") if each is not None)
+    given, model = overrides or {}, reading(Settings, path, secrets)
+    places = (path, secrets, "environment", "command line" if given else None)
+    place = " and ".join(str(each) for each in places if each is not None)
+    problems, wrong = mistaken(os.environ, Settings.model_fields), frozenset[str]()
     try:
-        settings = FromFile(**(overrides or {}))
+        settings = model(**given)
     except ValidationError as error:
-        raise ConfigurationError(describe(error, place)) from None
+        problems.append(describe(error, place))
+        wrong = frozenset(str(item["loc"][0]) if item["loc"] else "" for item in error.errors())
+        settings = without_wrong(model)(**given)
     except SettingsError as error:
-        hint = "write lists and tables as JSON, as in PROGUARD_OBJECTS__BUCKETS='[\"pictures\"]'"
-        raise ConfigurationError(f"environment: {error}: {hint}") from None
+        hint = 'write lists and tables as JSON, such as ["pictures"]'
+        raise ConfigurationError(f"{place}: {error}: {hint}") from None
     except ValueError as error:  # TOML syntax
         raise ConfigurationError(f"{place}: {error}") from None
     logs.hide(*secret_values.values_of(settings.model_dump()), *secret_values.values_of_environment())
-    return settings
+    return Read(settings, tuple(problems), wrong)
 
 
 def describe(error: ValidationError, place: str, *within: str) -> str:
     """One line a wrong key, without the value, which may be a secret. within: the tables that were validated alone."""
-    lines = []
-    for item in error.errors(include_input=False):
-        name = ".".join(str(part) for part in (*within, *item["loc"]))
-        unknown = item["type"] == "extra_forbidden"
-        lines.append(f"{name}: {_unknown(name) if unknown else _in_our_words(item['msg'])}")
-    return f"settings ({place}) are wrong:\n  " + "\n  ".join(lines)
-
-
-def _in_our_words(message: str) -> str:
-    """Without pydantic's own: nobody writes a tuple in a settings file."""
-    return message.removeprefix("Value error, ").replace("valid tuple", "valid list")
-
-
-def _unknown(name: str) -> str:
-    sections = Settings.model_fields.items()
-    known = [f"{section}.{key}" for section, field in sections for key in getattr(field.annotation, "model_fields", ())]
-    # The table itself is no better name for a key in it.
-    near = difflib.get_close_matches(name, known if "." in name else [*known, *Settings.model_fields], 1)
-    return "there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
+    return settings_errors.describe(error, place, Settings.model_fields, *within)

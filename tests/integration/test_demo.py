@@ -65,9 +65,21 @@ def test_on_a_real_kafka_and_s3(kafka: KafkaCluster, s3: S3Server, bucket: str, 
 
 def test_a_worker_that_cannot_start_fails_the_demo_and_says_why() -> None:
     result = run_demo(environment={"PROGUARD_GUARD__ENGINE": "no-such-engine"})
-    assert result.returncode == 1
+    assert result.returncode == 78
     assert "no-such-engine" in result.stdout
     assert "the worker ended with status 78" in result.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "said"), [("foo", "objects.endpoint_url: must begin"), ("http://127.0.0.1:1", "AWS_ACCESS_KEY_ID")]
+)
+def test_what_must_be_configured_is_78_and_named(endpoint: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    nobody = dict.fromkeys(("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"), os.devnull)
+    result = run_demo("--s3-endpoint", endpoint, environment={**nobody, "AWS_EC2_METADATA_DISABLED": "true"})
+    assert result.returncode == 78
+    assert said in result.stdout
 
 
 def clusters_of(console: str) -> list[str]:

@@ -26,7 +26,7 @@ def migrate(settings: Settings) -> int:
     """Bring the tables up to date; what was done is said. Raises StoreError, ConfigurationError."""
     engine = open_engine(settings.console.url)
     try:
-        with explained():
+        with explained(engine):
             with engine.connect() as connection:
                 before = tables.version_of(connection)
             tables.upgrade(engine)

@@ -88,10 +88,13 @@ def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def history(settings: Settings) -> int:
-    """Every champion as a line of JSON, the latest first."""
+    """Every champion as a line of JSON, the latest first; where there is none that is said."""
     with explained():
-        for each in Champions(open_registry(settings, _PATIENCE_S)).history():
-            print(json.dumps(each.model_dump(mode="json", exclude={"token", "format"}), ensure_ascii=False))
+        champions = Champions(open_registry(settings, _PATIENCE_S)).history()
+    for each in champions:
+        print(json.dumps(each.model_dump(mode="json", exclude={"token", "format"}), ensure_ascii=False))
+    if not champions:
+        print(f"the registry {settings.retraining.registry} has no champion: is it the right one?", file=sys.stderr)
     return 0
 
 

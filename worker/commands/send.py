@@ -21,6 +21,7 @@ from worker.moderation.s3_errors import remedy_of
 from worker.settings import ObjectSettings, Settings
 
 if TYPE_CHECKING:
+    from botocore.exceptions import BotoCoreError, ClientError
     from mypy_boto3_s3 import S3Client
 
 log = logging.getLogger(__name__)
@@ -70,10 +71,19 @@ class Uploader:
         try:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=content)
         except (BotoCoreError, ClientError) as error:
-            remedy = remedy_of(error.response["Error"].get("Code", "")) if isinstance(error, ClientError) else ""
-            raise WorkerError(f"picture {path!r} cannot be put into bucket {self._bucket}: {error}{remedy}") from None
+            raise explained(f"picture {path!r} cannot be put into bucket {self._bucket}", error) from None
         self.uploaded += 1
         return f"s3://{self._bucket}/{key}"
+
+
+def explained(what: str, error: "BotoCoreError | ClientError") -> WorkerError:
+    """What failed, why, and what to do about it; a ConfigurationError where keys are missing."""
+    from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
+
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return ConfigurationError(f"{what}: {error}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile")
+    remedy = remedy_of(error.response["Error"].get("Code", "")) if isinstance(error, ClientError) else ""
+    return WorkerError(f"{what}: {error}{remedy}")
 
 
 def s3_client(settings: ObjectSettings) -> "S3Client":

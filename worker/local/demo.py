@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import signal
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from types import FrameType
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from worker.commands.posts_file import PictureNotFound
-from worker.commands.send import Uploader, s3_client
+from worker.commands.send import Uploader, explained, s3_client
 from worker.errors import WorkerError
 from worker.local.broker import LocalBroker, default_partitions
 from worker.local.child import Child
@@ -40,8 +41,12 @@ _LOG_LINES = 15
 _INTERRUPTED = 130
 
 
-class DemoFailed(Exception):
-    """The demo cannot go on; the text says why."""
+class DemoFailed(WorkerError):
+    """The demo cannot go on; the text says why. exit_code: of the process that made it fail, where that ended."""
+
+    def __init__(self, why: str, exit_code: int = 1) -> None:
+        super().__init__(why)
+        self.exit_code = exit_code
 
 
 @dataclass
@@ -76,8 +81,9 @@ def run(
     """Show the sample posts becoming verdicts. Parts that are not given are started here and ended with us.
 
     keep: go on until Ctrl-C, with the console and posts of a risk that nobody has a name for.
-    Returns 0 if every record got its answer within deadline_s seconds, 1 if not, 130 when interrupted. On a broker
-    of your own delivery is exactly-once and missing topics are made; S3 keys come from AWS_* as everywhere.
+    Returns 0 if every record got its answer within deadline_s seconds, 1 if not, 78 where something must be
+    configured, 130 when interrupted. On a broker of your own delivery is exactly-once and missing topics are made; S3
+    keys come from AWS_* as everywhere.
     """
     screen = screen or Screen()
     started = time.monotonic()
@@ -89,9 +95,9 @@ def run(
             stage = _set_up(stack, bootstrap_servers, s3_endpoint, bucket, started)
             stack.enter_context(screen)
             return _play(stage, stack, screen, keep, deadline_s)
-        except (DemoFailed, WorkerError, KafkaException, RuntimeError, OSError) as error:
+        except (WorkerError, KafkaException, RuntimeError, OSError) as error:
             _say_failure(screen, stage, f"The demo failed: {error}")
-            return 1
+            return error.exit_code if isinstance(error, WorkerError) else 1
         except KeyboardInterrupt:
             screen.say("Stopped.")
             return _INTERRUPTED
@@ -156,6 +162,8 @@ def _play(stage: Stage, stack: ExitStack, screen: Screen, keep: bool, deadline_s
     complete = _stream(stage, samples, settings, reader, screen, deadline_s)
     screen.progress("")
     _sum_up(stage, screen, complete, deadline_s)
+    if complete:
+        _say_next(screen, keep)
     if keep and complete:
         # Not before: two more processes would make the first verdict wait.
         screen.say(f"Console: {open_console(stack, stage.environment, stage.folder)} (in some seconds)")
@@ -170,7 +178,7 @@ def _proguard(*arguments: str) -> list[str]:
 def _create_topics(stage: Stage) -> None:
     child = Child(_proguard("topics", "create"), stage.log, stage.environment)
     if code := child.process.wait():
-        raise DemoFailed(f"`proguard topics create` ended with {code}")
+        raise DemoFailed(f"`proguard topics create` ended with {code}; its last lines are above", code)
     child.stop()
 
 
@@ -204,8 +212,8 @@ def _samples(stage: Stage, settings: Settings) -> list[Sample]:
     try:
         make_bucket(client, stage.bucket)
         return load_samples(reference)
-    except (BotoCoreError, ClientError, WorkerError) as error:
-        raise DemoFailed(f"the pictures could not be put into bucket {stage.bucket}: {error}") from error
+    except (BotoCoreError, ClientError) as error:
+        raise explained(f"the pictures could not be put into bucket {stage.bucket}", error) from None
 
 
 def _stream(
@@ -255,7 +263,7 @@ def _show(stage: Stage, reader: OutcomeReader, screen: Screen) -> None:
 
 def _check_worker(stage: Stage) -> None:
     if stage.worker is not None and (code := stage.worker.returncode) is not None:
-        raise DemoFailed(f"the worker ended with status {code}; its last lines are above")
+        raise DemoFailed(f"the worker ended with status {code}; its last lines are above", max(code, 0) or 1)
 
 
 def _where(stage: Stage) -> str:
@@ -272,20 +280,29 @@ def _sum_up(stage: Stage, screen: Screen, complete: bool, deadline_s: float) -> 
         screen.say(line)
     if stage.first_verdict_s is not None:
         screen.say(f"  first verdict   {stage.first_verdict_s:.1f} s after the start")
-    if complete:
-        screen.say("")
-        for line in _NEXT:
-            screen.say(line)
-        return
-    missing = ", ".join(stage.tally.missing[:10]) or "records were not sent"
-    _say_failure(screen, stage, f"Not everything was answered within {deadline_s:.0f} s: {missing}")
+    if not complete:
+        missing = ", ".join(stage.tally.missing[:10]) or "records were not sent"
+        _say_failure(screen, stage, f"Not everything was answered within {deadline_s:.0f} s: {missing}")
 
 
-_NEXT = (
-    "The records are on moderation.verdicts, moderation.risks, moderation.retraining and moderation.dead-letters.",
-    "Next: `proguard judge FILE.jsonl` without Kafka; `proguard console --demo-data`, a month of invented risks;",
-    "      `proguard demo --keep` goes on, with the console beside it; your own Kafka and S3: README.md.",
-)
+def _say_next(screen: Screen, keep: bool) -> None:
+    program = _program()
+    goes_on = f"`{program} demo --keep` goes on, with the console beside it; "
+    screen.say(
+        "\nThe records are on moderation.verdicts, moderation.risks, moderation.retraining and moderation.dead-letters."
+    )
+    screen.say(f"Next: `{program} judge FILE.jsonl` without Kafka;")
+    screen.say(f"      `{program} console --demo-data`, a month of invented risks;")
+    screen.say(f"      {'' if keep else goes_on}your own Kafka and S3: README.md.")
+
+
+def _program() -> str:
+    """What a shell runs as this program: its environment need not be active there."""
+    beside = Path(sys.executable).with_name("proguard")
+    if not beside.is_file():
+        return f"{shlex.quote(sys.executable)} -m worker.cli"
+    on_path = shutil.which("proguard")
+    return "proguard" if on_path and Path(on_path).samefile(beside) else shlex.quote(str(beside))
 
 
 def _keep(stage: Stage, settings: Settings, reader: OutcomeReader, screen: Screen) -> None:
@@ -294,7 +311,8 @@ def _keep(stage: Stage, settings: Settings, reader: OutcomeReader, screen: Scree
     kept = {name: value for name, value in stage.environment.items() if name.startswith(("PROGUARD_", "AWS_"))}
     exports.touch(mode=0o600)
     exports.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in kept.items()))
-    screen.say(f"\nStill running. In another terminal: source {exports}; proguard send FILE.jsonl. Ctrl-C ends it.")
+    screen.say(f"\nStill running. In another terminal: source {exports}; {_program()} send FILE.jsonl")
+    screen.say("Ctrl-C ends it.")
     screen.say(
         "Meanwhile people begin to offer fixed matches, which no policy lists: look at the console's clusters.\n"
     )

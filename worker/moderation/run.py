@@ -48,6 +48,10 @@ log = logging.getLogger(__name__)
 _HEADER_BYTES = 8 * 1024
 # Objects made since the last look of the garbage collector; some 3,000 posts. Its default is 700.
 _COLLECT_EVERY = 50_000
+# Of clients that are made to look at their settings alone. They connect all the same, but whether a broker is there is
+# no matter of settings; which of them are ignored is.
+_SETTINGS_LOG = logging.getLogger("proguard.kafka.settings")
+_SETTINGS_LOG.addFilter(lambda record: record.getMessage().startswith("CONFWARN"))
 
 
 class Stop:
@@ -98,15 +102,20 @@ def make_guard(settings: Settings, policy: Policy) -> Guard:
 
 def check_clients(settings: Settings) -> None:
     """ConfigurationError where librdkafka refuses a setting of the user's; nothing is asked of a broker."""
+    silent = {"logger": _SETTINGS_LOG}
     makers: dict[str, Callable[[], object]] = {
-        "consumer": lambda: Consumer(consumer_config(settings)).close(),
-        "producer": lambda: Producer(producer_config(settings)),
+        "consumer": lambda: Consumer(consumer_config(settings, _unheard) | silent).close(),
+        "producer": lambda: Producer(producer_config(settings, on_error=_unheard) | silent),
     }
     for role, make in makers.items():
         try:
             make()
         except (KafkaException, ValueError) as error:
             raise ConfigurationError(f"kafka.client or kafka.{role}: {topics.text_of(error)}") from None
+
+
+def _unheard(_error: KafkaError) -> None:
+    """What a client says of brokers is no matter of its settings."""
 
 
 def run(settings: Settings) -> int:

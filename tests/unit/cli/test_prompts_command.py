@@ -6,9 +6,10 @@ import pytest
 
 from proguard_core.policy.prompts import PromptKind
 from proguard_core.policy.taxonomy import CATEGORY_NAMES, SUBCATEGORY_NAMES
-from worker.commands import config, prompts
+from worker.commands import prompts
+from worker.commands.config_check import check
 from worker.errors import WorkerError
-from worker.settings import load
+from worker.settings import read
 
 MODEL = "yushaohan/ProGuard-7B"
 
@@ -44,14 +45,14 @@ def test_config_check_warns_of_a_released_checkpoint_with_our_prompts(
     model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     guard = {"engine": "tests.support.guards:scripted", "model": model}
-    assert config.check(load(None, {"guard": guard}), online=False, wait_s=0) == 0
+    assert check(read(None, {"guard": guard}), online=False, wait_s=0) == 0
     said = capsys.readouterr().err
     assert ("was trained on the authors' prompts" in said) == (model == MODEL)
 
 
 def test_config_check_names_what_a_follower_lacks(capsys: pytest.CaptureFixture[str]) -> None:
     guard = {"engine": "tests.support.guards:scripted"}
-    settings = load(None, {"guard": guard, "retraining": {"follow": True, "registry": "registry"}})
-    assert config.check(settings, online=False, wait_s=0) == 78
+    settings = read(None, {"guard": guard, "retraining": {"follow": True, "registry": "registry"}})
+    assert check(settings, online=False, wait_s=0) == 78
     said = capsys.readouterr().err
     assert "retraining.follow needs guard.revision_file, guard.settings.adapters" in said

@@ -27,6 +27,8 @@ def test_a_misspelt_key_is_guessed(tmp_path: Path) -> None:
         ("PROGUARD_KAFKA_CLIENT_SASL_PASSWORD", "PROGUARD_KAFKA__CLIENT__SASL_PASSWORD"),
         ("PROGUARD_KAFKA_CLIENT__SASL_PASSWORD", "PROGUARD_KAFKA__CLIENT__SASL_PASSWORD"),
         ("PROGUARD_BUCKETS", "PROGUARD_OBJECTS__BUCKETS"),
+        ("PROGUARD_TELEMTRY__PORT", "PROGUARD_TELEMETRY__PORT"),
+        ("PROGUARD_KAFAK__CLIENT__SASL_PASSWORD", "PROGUARD_KAFKA__CLIENT__SASL_PASSWORD"),
     ],
 )
 def test_a_variable_that_is_nearly_a_setting_is_not_ignored(
@@ -36,6 +38,13 @@ def test_a_variable_that_is_nearly_a_setting_is_not_ignored(
     with pytest.raises(ConfigurationError, match=rf"^{name}: .* did you mean {meant}\?$") as refused:
         load()
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["PROGUARD_FOO__BAR", "PROGUARD_TELEMTRY__PROT"])
+def test_a_variable_of_no_section_is_not_ignored(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "hunter2")
+    with pytest.raises(ConfigurationError, match=rf"^{name}: there is no such setting; sections are kafka, topics, .*"):
+        load()
 
 
 @pytest.mark.parametrize(
@@ -57,6 +66,30 @@ def test_variables_of_others_are_let_be(name: str, value: str, monkeypatch: pyte
     load()
 
 
+@pytest.mark.parametrize(
+    ("section", "value", "said"),
+    [
+        ("kafka", {"skip": ["bad"]}, "kafka.skip: 'bad' is not of the form topic:partition:offset"),
+        ("kafka", {"start_from": "yesterday"}, "kafka.start_from: must be earliest, latest or an RFC 3339 time"),
+        ("kafka", {"start_from": "2026-01-01T00:00:00"}, "RFC 3339 time with an offset"),
+        ("kafka", 3, "kafka: must be a table"),
+        ("topics", {"posts": "a b"}, "topics.posts: a topic's name has letters, digits"),
+        ("topics", {"risks": ".."}, "topics.risks: a topic's name has"),
+        ("console", {"severe": ["C9", "XX"]}, "console.severe: 'XX' is no code: C1, C2, "),
+    ],
+)
+def test_what_is_wrong_is_one_line_that_says_what_is_meant(section: str, value: object, said: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load(overrides={section: value})
+    (line,) = str(refused.value).splitlines()[1:]
+    assert line.strip().startswith(said) or said in line
+
+
+def test_what_came_from_the_command_line_is_not_called_the_environments() -> None:
+    with pytest.raises(ConfigurationError, match=r"settings \(environment and command line\)"):
+        load(overrides={"guard": {"engin": "x"}})
+
+
 def test_an_endpoint_needs_its_scheme() -> None:
     with pytest.raises(ConfigurationError, match="http://"):
         load(overrides={"objects": {"endpoint_url": "127.0.0.1:9000"}})
@@ -70,7 +103,7 @@ def test_a_picture_format_that_is_not_known_is_refused_with_those_that_are(forma
 
 def test_a_list_in_the_environment_is_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROGUARD_OBJECTS__BUCKETS", "pictures")
-    with pytest.raises(ConfigurationError, match="as JSON"):
+    with pytest.raises(ConfigurationError, match=r"objects\.buckets: .* as JSON"):
         load()
 
 
