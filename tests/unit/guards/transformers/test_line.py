@@ -151,16 +151,20 @@ async def test_a_batch_is_not_stopped_while_one_still_waits_for_it() -> None:
 
 async def test_what_waits_for_the_thread_at_the_end_is_no_cancellation() -> None:
     """A revision's watch that took it for one ended for good."""
-    line, model = Line(1), Echo()
-    line.serve(cast(Model, model))
-    answer = asyncio.create_task(line.ask(question("a"), None))
-    await asyncio.sleep(0.05)
-    load = asyncio.create_task(line.run(lambda: None))
-    await asyncio.sleep(0)
-    await line.close()
-    for waiting in (answer, load):
-        with pytest.raises(GuardDied, match="unloaded"):
-            await waiting
+    line, begun, end = Line(1), threading.Event(), threading.Event()
+
+    def occupy() -> bool:
+        begun.set()
+        return end.wait(PATIENCE_S)
+
+    before, load = (asyncio.create_task(line.run(function)) for function in (occupy, lambda: True))
+    assert await asyncio.to_thread(begun.wait, PATIENCE_S)
+    closing = asyncio.create_task(line.close())
+    with pytest.raises(GuardDied, match="unloaded"):
+        await load
+    end.set()
+    assert await before
+    await closing
 
 
 async def test_the_end_stops_what_runs_and_everybody_learns_of_it() -> None:
