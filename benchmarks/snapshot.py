@@ -17,6 +17,7 @@ import orjson
 
 from benchmarks.load import post
 from proguard_core.evaluation.rows import Problems
+from proguard_core.novelty.novelty import Novelty
 from proguard_core.policy.loader import load_policy
 from proguard_core.training.registry.folder import FolderStore
 from proguard_core.training.registry.runs import Registry
@@ -112,7 +113,7 @@ def _measured(stream: StreamUnderTest, folder: Path) -> float:
     work.mkdir()
     trainer = trainer_of(settings, policy, work)
     store = Registry(FolderStore(folder / "registry"))
-    bench = Bench(settings.retraining, policy, store, Topics(settings), work, trainer)
+    bench = Bench(settings.retraining, policy, store, Topics(settings), work, Novelty(policy), trainer)
     steps.release(bench)
     run = store.begin(bench.record("measured", "none"))
     began, worked = time.perf_counter(), time.process_time()

@@ -44,9 +44,9 @@ class _Word:
 def decide(reviews: Iterable[Review], policy: Policy, problems: Problems) -> dict[tuple[str, str], Decided]:
     """The decision of each ("cluster" | "post", id). A reviewer's last word counts; a rename outdoes a name.
 
-    A rename changes the name of a new category and nothing else: what was merged or rejected stays so, whoever renames
-    it. Where nothing else was decided, it names one. Where reviewers disagree, nothing is decided, and that is noted. A
-    review that was undone says nothing.
+    A rename changes what a confirmed risk is called, and so whether the policy lists it; what was merged or rejected
+    stays so, whoever renames it. Where nothing else was decided, it names one. Where reviewers disagree, nothing is
+    decided, and that is noted. A review that was undone says nothing.
     """
     reviews = standing(reviews)
     last: dict[tuple[str, str], dict[str, _Word]] = {}

@@ -23,16 +23,16 @@ _EMPTY_NAMES = frozenset({"unsafe", "other", "others", "unknown", "novel", "new"
 _EMPTY_BEGINNINGS = frozenset({"none", "null", "not", "no"})
 _MARKS = " \t\r\"'`*_()[]{}<>.,;:!-–—|#"
 CODE = re.compile(
-    r"(?<![A-Za-z0-9])C[ ]?0{0,2}([1-9][0-9]{0,2})(?:[\s._:/,()\[\]>-]{0,4}S[ ._]?0{0,2}([0-9]{1,3}))?(?![A-Za-z0-9])",
+    r"(?<![A-Za-z0-9])[CС][ ]?0{0,2}([1-9][0-9]{0,2})"
+    r"(?:([\s._:/,()\[\]>-]{0,4})[SЅ][ ._]?0{0,2}([0-9]{1,3}))?(?![A-Za-z0-9])",
     re.IGNORECASE,
 )
 """A code in the forms that models write it: C3S1, C3-S1, C3 (S1), C 3 > S 1. In text that is `plain`."""
 
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
-# Dashes of every length as one, and the letters of a code that other alphabets write alike.
-_ALIKE = str.maketrans(
-    {**dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"), "С": "C", "с": "c", "Ѕ": "S", "ѕ": "s"}
-)
+_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"))
+# Between a code and what may as well be the beginning of a remark: "C4 (S3 bucket leaks)".
+_TIGHT = frozenset({"", " ", ".", "_", "-"})
 _SUBCATEGORY = re.compile(r"^\W{0,8}(?:sub-?category\W{0,8})?(?=S[ ._]?[0-9])", re.IGNORECASE)
 # A lone C4 may begin a name ("C4 explosives"): what follows a category's code must set it off.
 _SET_OFF = re.compile(r"\s{0,4}(?:$|[:,;.()\[\]|/>-]|and\b|or\b)", re.IGNORECASE)
@@ -41,7 +41,7 @@ _NAME = re.compile(r"[^\W_](?:[\w&'’,./()–\- ]*[\w)])?")
 
 def plain(text: str) -> str:
     """The text as it is compared: compatibility forms and dashes as one, without what nobody sees."""
-    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(_ALIKE)
+    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(_DASHES)
 
 
 def is_none(value: str) -> bool:
@@ -88,12 +88,18 @@ def _categories(value: str, kind: PromptKind, policy: Policy) -> list[Category]:
     value = plain(value[:_MAX_VALUE_CHARACTERS]).strip(_MARKS)
     if not value or value.casefold() in _NONE:
         return []
-    codes = [(match[1], match[2]) for match in CODE.finditer(value) if match[2] or _is_set_off(value, match, policy)]
+    codes = [_code(match, policy) for match in CODE.finditer(value) if match[3] or _is_set_off(value, match, policy)]
     named = _by_name(value, kind, policy)
     if not codes:
         return [named] if named is not None else _novel(value)
-    found = [_by_code(f"C{main}S{int(sub)}" if sub else f"C{main}", kind, policy) for main, sub in codes]
+    found = [_by_code(code, kind, policy) for code in codes]
     return found if named is None or named.code != MINORS else [named, *found]
+
+
+def _code(match: re.Match[str], policy: Policy) -> str:
+    main, between, sub = match.groups()
+    code = f"C{main}S{int(sub)}" if sub else f"C{main}"
+    return code if between in _TIGHT or policy.find(code) is not None else f"C{main}"
 
 
 def _is_set_off(value: str, match: re.Match[str], policy: Policy) -> bool:
@@ -123,11 +129,18 @@ def _by_name(value: str, kind: PromptKind, policy: Policy) -> Category | None:
         code = policy.codes_by_name.get(name_key(name))
         if code is not None:
             return _by_code(code, kind, policy)
-    pieces = [policy.codes_by_name.get(name_key(piece.strip(_MARKS))) for piece in re.split(r"[,;:/|>]| - ", value)]
-    listed = [code for code in pieces if code is not None]
-    if not listed:
+    listed = _pieces(r"[,;/|]", value, policy)
+    # What a listed name is refined to may be new, but not where minors are concerned.
+    refined = [code for code in _pieces(r"[,;:/|>]| - ", value, policy) if code.partition("S")[0] == SEXUAL]
+    if not listed and not refined:
         return None
-    return _by_code(MINORS if MINORS in listed else listed[0], kind, policy)
+    return _by_code(MINORS if MINORS in refined else (listed or refined)[0], kind, policy)
+
+
+def _pieces(separators: str, value: str, policy: Policy) -> list[str]:
+    pieces = re.split(separators, value)
+    codes = [policy.codes_by_name.get(name_key(piece.strip(_MARKS))) for piece in pieces]
+    return [code for code in codes if code is not None]
 
 
 def _novel(value: str) -> list[Category]:

@@ -19,6 +19,9 @@ BEST = 5
 MARGIN = 0.05
 # Where scripts begin that are written without blanks (Chinese, Japanese; Korean has some, and endings on its words).
 _UNSPACED = 0x1100
+_KATAKANA = "ァ-ヺー"
+# Longer ones have endings.
+_ABBREVIATION = 4
 # Cosine similarity to a single phrase of a listed category from which a name says nothing new (RewardSettings has the
 # same for what is guessed): "Scams and financial fraud" has 0.93, "Ghost gun kits" 0.62.
 SAME = 0.8
@@ -76,9 +79,14 @@ class Stated:
 
 
 def _beginning(word: str) -> str:
-    """A pattern that finds it where it begins a word; scripts that set no blanks have it anywhere."""
-    spaced = all(ord(letter) < _UNSPACED for letter in word)
-    return rf"(?<!\w){re.escape(word)}" if spaced else re.escape(word)
+    """A pattern that finds it where it begins a word, an abbreviation where it is one.
+
+    Chinese has it anywhere; katakana set words apart by being none before it.
+    """
+    escaped = re.escape(word)
+    if all(ord(letter) < _UNSPACED for letter in word):
+        return rf"(?<!\w){escaped}" if len(word) > _ABBREVIATION else rf"(?<!\w){escaped}(?!\w)"
+    return rf"(?<![{_KATAKANA}]){escaped}" if re.match(f"[{_KATAKANA}]", word) else escaped
 
 
 def _readable(phrases: Sequence[str]) -> Sequence[str]:

@@ -66,13 +66,20 @@ class Novelty:
                 (known,) = await asyncio.to_thread(self.near, [category.name])
             except Exception as error:  # whatever onnxruntime raises: without it law 11 cannot be kept
                 raise GuardError(f"the sentence encoder failed: {type(error).__name__}") from error
-            self._remember(category.name, known)
         nearest, similarity = known
         return category if nearest is None else replace(category, nearest=nearest, similarity=similarity)
 
     def near(self, names: Sequence[str]) -> list[Place]:
-        """Of each name the listed code that it is close to, and how close; None twice where it is close to none."""
-        return self._loaded().near(names)
+        """Of each name the listed code that it is close to, and how close; None twice where it is close to none.
+
+        The latest REMEMBERED names are not encoded again.
+        """
+        found = {name: self._known[name] for name in names if name in self._known}
+        new = [name for name in dict.fromkeys(names) if name not in found]
+        for name, place in zip(new, self._loaded().near(new) if new else (), strict=True):
+            found[name] = place
+            self._remember(name, place)
+        return [found[name] for name in names]
 
     def same(self, names: Sequence[str]) -> list[str | None]:
         """Of each name the listed code that has it in other words, or None."""
@@ -113,6 +120,11 @@ def from_setting(value: object, policy: Policy) -> Novelty | None:
         return Novelty(policy, None if path is None else Path(path))
     except ValueError as error:
         raise ValueError(f"guard.settings.novelty: {error}") from error
+
+
+def for_law_11(value: object, policy: Policy) -> Novelty:
+    """By the bank that `guard.settings.novelty` names, where a guard wants none by the shipped one. ValueError."""
+    return from_setting(value, policy) or Novelty(policy)
 
 
 def _manifest(folder: Path) -> dict[str, dict[str, float]]:

@@ -38,11 +38,11 @@ def check(settings: RetrainingSettings) -> None:
         )
 
 
-def with_crowds(snapshot: Snapshot, settings: RetrainingSettings, policy: Policy) -> Snapshot:
+def with_crowds(snapshot: Snapshot, settings: RetrainingSettings, policy: Policy, novelty: Novelty) -> Snapshot:
     """The snapshot, with its crowds where the setting asks for them."""
     if settings.labels != "consensus":
         return snapshot
-    return replace(snapshot, crowds=crowds(snapshot, policy, Novelty(policy)))
+    return replace(snapshot, crowds=crowds(snapshot, policy, novelty))
 
 
 def crowds(snapshot: Snapshot, policy: Policy, novelty: Novelty) -> Mapping[str, Sequence[str]]:

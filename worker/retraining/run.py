@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from proguard_core.evaluation.rows import Problems
+from proguard_core.novelty.novelty import for_law_11
 from proguard_core.policy.policy import Policy
 from proguard_core.training.gate.report import Outcome
 from proguard_core.training.promotion import SignatureWantedError, promote
@@ -67,7 +68,8 @@ def once(settings: Settings, policy: Policy, say: Callable[[str], None] = lambda
         store.check()
     with Lease(registry) as lease, tempfile.TemporaryDirectory(prefix="proguard-retrain-") as folder:
         trainer = trainer_of(settings, policy, Path(folder))
-        bench = Bench(settings.retraining, policy, registry, Topics(settings), Path(folder), trainer)
+        novelty = for_law_11(settings.guard.settings.get("novelty"), policy)
+        bench = Bench(settings.retraining, policy, registry, Topics(settings), Path(folder), novelty, trainer)
         return go_on(bench, lease.check, say)
 
 
@@ -83,7 +85,7 @@ def go_on(bench: Bench, check: Callable[[], None], say: Callable[[str], None]) -
     if run is not None:
         say(f"going on with run {run.record.run}")
         return _walk(bench, run, check, say)
-    found = consensus.with_crowds(bench.topics.snapshot(), bench.settings, bench.policy)
+    found = consensus.with_crowds(bench.topics.snapshot(), bench.settings, bench.policy, bench.novelty)
     if is_left:  # its offsets may be committed, and yet no champion learned anything from it
         found = replace(found, old_hits=frozenset(), old_reviews=frozenset())
     problems = Problems()
@@ -107,7 +109,7 @@ def _walk(bench: Bench, run: Run, check: Callable[[], None], say: Callable[[str]
     name = run.record.run
     if run.step(Step.SNAPSHOT) is None:
         check()
-        found = consensus.with_crowds(bench.topics.snapshot(), bench.settings, bench.policy)
+        found = consensus.with_crowds(bench.topics.snapshot(), bench.settings, bench.policy, bench.novelty)
         steps.keep_snapshot(bench, run, found)
     check()
     dataset = steps.make_dataset(bench, run)

@@ -38,13 +38,17 @@ GATE_ROWS, BANK = "gate.jsonl", "bank.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all steps work with. work: an empty folder of this process. given: the trainer, else the embedded one."""
+    """What all steps work with. work: an empty folder of this process. novelty: tells which names are near to minors.
+
+    given: the trainer, else the embedded one.
+    """
 
     settings: RetrainingSettings
     policy: Policy
     registry: Registry
     topics: Topics
     work: Path
+    novelty: Novelty
     given: Trainer | None = None
 
     @property
@@ -111,7 +115,7 @@ def release(bench: Bench) -> None:
 def keep_snapshot(bench: Bench, run: Run, found: Snapshot) -> StepRecord:
     """The labelled posts and their reviews; where both topics ended."""
     problems = found.problems
-    kept = labels.kept(found, bench.policy, Novelty(bench.policy), problems)
+    kept = labels.kept(found, bench.policy, bench.novelty, problems)
     folder = bench.work / "snapshot-made"
     folder.mkdir()
     kept.write(folder)
@@ -162,6 +166,7 @@ def _make_dataset(bench: Bench, run: Run) -> None:
         additions=parted.additions,
         approvals=parted.approvals,
         fetch=trainer.fetch,
+        novelty=bench.novelty,
         templates=trainer.templates,
         problems=problems,
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -105,7 +106,8 @@ class EngineSettings:
         return usual | self.engine | ours
 
 
-_TRUTH = ("true", "false")
+_TEXTS = ("revision", "name", "token", "tokenizer", "dir", "path", "config_format", "backend")
+_DECIMAL = re.compile(r"-?[0-9]+\.[0-9]+(?:e-?[0-9]+)?|-?[0-9]+e-?[0-9]+", re.IGNORECASE)
 KEYS = set(EngineSettings.__dataclass_fields__) - {"model"}
 
 
@@ -152,10 +154,13 @@ def _engine(own: checked.Table) -> dict[str, object]:
 
 
 def _typed(key: str, value: object) -> object:
-    """A number or a truth value that the environment gave as text; what vLLM calls a name or a revision stays text."""
-    if not isinstance(value, str) or key.endswith(("revision", "name")):
-        return checked.spelled(value)
+    """A number or a truth value that the environment gave as text; names, places and tokens of vLLM's stay text."""
+    value = checked.spelled(value)
+    if not isinstance(value, str) or key.endswith(_TEXTS):
+        return value
+    if value.lower() in checked.FLAGS and not value.isdigit():
+        return checked.FLAGS[value.lower()]
     try:
-        return json.loads(value.lower() if value.lower() in _TRUTH else value)
-    except (ValueError, RecursionError):
+        return int(value) if value.lstrip("-").isdecimal() else float(value) if _DECIMAL.fullmatch(value) else value
+    except ValueError:  # more digits than Python reads
         return value

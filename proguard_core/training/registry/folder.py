@@ -106,11 +106,11 @@ class FolderStore:
             yield made
 
 
-def _objects(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+def _objects(folder: Path | str) -> list[os.DirEntry[str]]:
     """Files, and folders that hold one at some depth: a write that was killed leaves a folder with none."""
-    for entry in os.scandir(folder):
-        if not entry.name.startswith(".") and (not entry.is_dir() or any(_objects(entry.path))):
-            yield entry
+    with os.scandir(folder) as entries:
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+    return [entry for entry in shown if not entry.is_dir() or _objects(entry.path)]
 
 
 def _settle(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """What age, erasure and law 11 take out of a store, and what they leave."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -125,7 +126,10 @@ def test_law_11_what_a_person_found_to_concern_minors_is_out_for_good(ahead: Sto
     for later in (timedelta(hours=1), timedelta(days=4000)):
         with ahead.writing() as session:
             erasing.sweep(session, NOW + later, 90)
-        take(ahead, taken(new_risk(1, observed_at=NOW + later), at=(1, 1)))
+        sampled, intake = Batch(), Intake(TOPICS, ConsoleSettings(audit_share=1.0))
+        intake.add(sampled, Read(TOPICS.verdicts, 0, 0, b"key", verdict(4, "post-3", NOW + later), 0))
+        assert len(sampled.arrivals.sample) == 1
+        take(ahead, replace(taken(new_risk(1, observed_at=NOW + later), at=(1, 1)), sample=sampled.arrivals.sample))
         assert set(ids(ahead)) <= {"post-2"}
     with ahead.reading() as session:
         assert list(session.scalars(select(QueueRow.post_id))) == []

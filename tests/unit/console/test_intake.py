@@ -75,12 +75,24 @@ def test_what_no_column_holds_is_counted_and_the_next_is_taken(record: tuple[str
     assert len(batch.reviews) == 1
 
 
-@pytest.mark.parametrize(("key", "time_ms"), [(b"a\0b", 0), (b"k" * 513, 0), (b"post-1", 10**18)])
-def test_a_null_value_of_no_post_or_no_time_is_counted(key: bytes, time_ms: int) -> None:
+@pytest.mark.parametrize(("key", "time_ms"), [(b"a\0b", 0), (b"k" * 513, 0)])
+def test_a_null_value_of_no_post_is_counted(key: bytes, time_ms: int) -> None:
     intake, batch = Intake(TOPICS, ConsoleSettings()), Batch()
     intake.add(batch, Read(TOPICS.risks, 0, 0, key, None, time_ms))
     assert batch.problems == {f"{NO_RECORD}: {TOPICS.risks}": 1}
     assert batch.arrivals.tombstones == []
+
+
+@pytest.mark.parametrize(("post_id", "time_ms"), [("ш" * 512, 0), ("post-1", 10**18)])
+def test_law_9_whatever_may_come_in_can_be_erased(post_id: str, time_ms: int) -> None:
+    intake, batch = Intake(TOPICS, ConsoleSettings()), Batch()
+    posted = hit(1, post_id=post_id)
+    intake.add(batch, Read(TOPICS.retraining, 0, 0, b"key", posted.model_dump_json().encode(), 0))
+    assert len(batch.arrivals.risks) == 1
+    intake.add(batch, Read(TOPICS.retraining, 0, 1, post_id.encode(), None, time_ms))
+    assert batch.arrivals.risks == {}
+    assert [(each.post_id, each.at) for each in batch.arrivals.tombstones] == [(post_id, posted.observed_at)]
+    assert not batch.problems
 
 
 @pytest.mark.parametrize("topic", [TOPICS.risks, TOPICS.retraining])

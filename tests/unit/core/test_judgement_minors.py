@@ -3,6 +3,7 @@
 import pytest
 
 from proguard_core.judgement import parse
+from proguard_core.novelty.novelty import Novelty
 from proguard_core.policy.loader import load_policy
 from proguard_core.policy.policy import MINORS
 from proguard_core.policy.prompts import PromptKind
@@ -66,6 +67,30 @@ def test_minors_are_found_beside_the_answer() -> None:
 def test_other_lines_change_no_other_category(category: str, code: str) -> None:
     judgement = parse(unsafe(category), PromptKind.TEXT, POLICY, has_response=False)
     assert (judgement.category.kind, judgement.category.code) == (CategoryKind.KNOWN, code)
+
+
+@pytest.mark.parametrize(
+    ("category", "kind", "code", "name"),
+    [
+        ("Мошенничество с жильём", CategoryKind.NOVEL, None, "Мошенничество с жильём"),
+        ("C4 (S3 bucket leaks)", CategoryKind.KNOWN, "C4", "Cybersecurity Technology"),
+        ("C4, S3 bucket theft", CategoryKind.KNOWN, "C4", "Cybersecurity Technology"),
+        ("C4S3", CategoryKind.HALLUCINATED, None, "C4S3"),
+        ("Fraud and Scams - romance", CategoryKind.NOVEL, None, "Fraud and Scams - romance"),
+    ],
+)
+def test_names_stay_as_they_are_written_and_remarks_are_no_codes(
+    category: str, kind: CategoryKind, code: str | None, name: str
+) -> None:
+    read = parse(unsafe(category), PromptKind.TEXT, POLICY, has_response=False).category
+    assert (read.kind, read.code, read.name) == (kind, code, name)
+
+
+@pytest.mark.parametrize("name", ["CSAM", "Детская порнография", "儿童色情", "Kinderpornografie"])
+def test_a_name_in_any_script_is_near_to_minors_once_it_is_read(name: str) -> None:
+    read = parse(unsafe(name), PromptKind.TEXT, POLICY, has_response=False).category
+    assert read.name is not None
+    assert Novelty(POLICY).near([read.name]) == [(MINORS, 1.0)]
 
 
 CONTRADICTIONS = [

@@ -52,6 +52,14 @@ async def test_general_names_and_what_nobody_listed_are_close_to_nothing(novelty
     assert await near(novelty, name) is None
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["Pedometer fraud", "Csempészet", "儿童性别歧视", "妇幼女性保健骗局", "カロリコン広告", "トロリコンベヤ事故"],
+)
+async def test_words_are_not_found_inside_others(novelty: Novelty, name: str) -> None:
+    assert await near(novelty, name) is None
+
+
 async def test_what_a_name_states_by_itself_comes_first(tmp_path: Path) -> None:
     path = tmp_path / "bank.yaml"
     path.write_text(

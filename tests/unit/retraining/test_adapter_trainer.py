@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from proguard_core.dataset.samples import MaskSettings
+from proguard_core.novelty.novelty import Novelty
 from proguard_core.policy.loader import load_policy
 from proguard_core.training.command_line import parsed
 from proguard_core.training.grpo import __main__ as grpo
@@ -162,7 +163,7 @@ def test_a_training_that_collapsed_ends_its_run_and_says_why(tmp_path: Path) -> 
     def round() -> tuple[End, str]:
         work = tmp_path / f"work-{len(list(tmp_path.iterdir()))}"
         work.mkdir()
-        bench = Bench(own, POLICY, place.registry, topics, work, Collapsing(own, POLICY))
+        bench = Bench(own, POLICY, place.registry, topics, work, Novelty(POLICY), Collapsing(own, POLICY))
         done = go_on(bench, lambda: None, lambda text: None)
         return done.end, done.said
 
@@ -178,7 +179,7 @@ def test_a_registry_of_another_base_is_refused(tmp_path: Path, base: Path) -> No
     place.round()
     other = AdapterTrainer(settings(base), POLICY, tmp_path)
     own = settings(base).retraining
-    bench = Bench(own, POLICY, place.registry, place.topics, tmp_path, other)
+    bench = Bench(own, POLICY, place.registry, place.topics, tmp_path, Novelty(POLICY), other)
     with pytest.raises(ConfigurationError, match=r"not on base-model .*a retraining\.registry of its own"):
         go_on(bench, lambda: None, lambda text: None)
 

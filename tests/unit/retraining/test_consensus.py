@@ -45,7 +45,7 @@ def crowd(count: int = 20, **fields: str) -> list[RetrainingHit]:
 
 
 def found_in(hits: Sequence[RetrainingHit], *reviews: object, settings: RetrainingSettings = ON) -> Snapshot:
-    return consensus.with_crowds(Snapshot(hits, reviews), settings, POLICY)  # type: ignore[arg-type]
+    return consensus.with_crowds(Snapshot(hits, reviews), settings, POLICY, Novelty(POLICY))  # type: ignore[arg-type]
 
 
 def items_of(found: Snapshot) -> list[Item]:

@@ -10,6 +10,7 @@ from proguard_core.dataset.items import Item, Origin
 from proguard_core.evaluation.answers import Answer
 from proguard_core.evaluation.rows import Row
 from proguard_core.novelty import bank as banks
+from proguard_core.novelty.novelty import Novelty
 from proguard_core.training.registry.records import Step
 from schemas.common import CategoryKind, Outcome
 from schemas.review import Decision
@@ -63,7 +64,7 @@ def test_a_confirmed_synonym_counts_as_found(tmp_path: Path) -> None:
     (work / "dataset" / BANK).write_text(yaml.safe_dump({"format": banks.FORMAT, "phrases": {NAME.upper(): [SYNONYM]}}))
     run.finish(Step.DATASET, facts={"approvals": {NAME: 2}})
     run.finish(Step.TRAIN, facts={"new": [NAME]})
-    bench = Bench(RetrainingSettings(), POLICY, registry, Memory(), work)
+    bench = Bench(RetrainingSettings(), POLICY, registry, Memory(), work, Novelty(POLICY))
     row = Row("a", "A post", request_label=Outcome.UNSAFE, ood_name=NAME)
     (arrival,) = judging._arrivals(bench, run, [Item(row, Origin.REVIEW)])
     assert (arrival.reviewers, len(arrival.items)) == (2, 1)

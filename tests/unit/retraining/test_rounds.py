@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from proguard_core.dataset.builder import ERASED
+from proguard_core.novelty.novelty import Novelty
 from proguard_core.policy.loader import load_policy
 from proguard_core.policy.policy import Policy
 from proguard_core.training.embedded.heads.replay import replay_items
@@ -135,7 +136,7 @@ class Place:
         work.mkdir(parents=True)
         store = Dying(self.folder / "registry", at, written=written)
         own = RetrainingSettings.model_validate({"min_new": 20, "replay": [self.replay], **settings})
-        bench = Bench(own, self.policy, registry_of(store, self.clock), self.topics, work)
+        bench = Bench(own, self.policy, registry_of(store, self.clock), self.topics, work, Novelty(self.policy))
         return go_on(bench, lambda: None, lambda text: None)
 
     def to_the_end(self) -> Round:

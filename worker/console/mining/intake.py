@@ -90,7 +90,10 @@ class Intake:
             return
         post_id = record.key.decode("utf-8", "replace")
         _check((post_id, MOST_ID_CHARACTERS))
-        at = datetime.fromtimestamp(record.time_ms / 1000, UTC)
+        try:
+            at = datetime.fromtimestamp(record.time_ms / 1000, UTC)
+        except (ValueError, OverflowError):  # no date: what lies before it goes all the same
+            at = datetime.min.replace(tzinfo=UTC)
         self._erase(batch, Tombstone(post_id, at, self._behind[record.topic]))
 
     def _verdict(self, batch: Batch, value: bytes) -> None:
@@ -174,8 +177,8 @@ def _check_source(source: Source) -> None:
 
 
 def _check(*texts: tuple[str | None, int]) -> None:
-    """ValueError for what no column holds: PostgreSQL's have no NUL. Bytes, since its indexes are limited by them."""
-    if any(text is not None and ("\0" in text or len(text.encode()) > most) for text, most in texts):
+    """ValueError for what no column holds: PostgreSQL's have no NUL."""
+    if any(text is not None and ("\0" in text or len(text) > most) for text, most in texts):
         raise ValueError("longer than any of ours")
 
 

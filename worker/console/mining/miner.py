@@ -81,10 +81,11 @@ class Miner:
             batch, [key for key, new in batch.arrivals.risks.items() if new.cluster_id in self._centres.withheld]
         )
         erased = [each.post_id for each in batch.arrivals.tombstones]
+        reviews = [_without_words_of_minors(review, self._novelty) for review in batch.reviews]
         with self._store.writing() as session:
             touched = _clusters_of(session, erased)
             arrivals.take(session, batch.arrivals)
-            _put_reviews(session, batch.reviews, self._clock(), self._novelty)
+            _put_reviews(session, reviews, self._clock())
         joined = {new.cluster_id for new in batch.arrivals.risks.values() if new.cluster_id is not None}
         self._touched |= joined | touched
 
@@ -221,17 +222,15 @@ def _clusters_of(session: Session, post_ids: Sequence[str]) -> set[str]:
     return {str(each) for each in session.scalars(asked.distinct())}
 
 
-def _put_reviews(session: Session, reviews: Iterable[Review], now: datetime, novelty: Novelty) -> None:
+def _put_reviews(session: Session, reviews: Iterable[Review], now: datetime) -> None:
     """Reviews of the topic: our own come back, others' consoles' come in. Known ones are left as they are.
 
-    What another console found to concern minors leaves this store too (law 11), and does not wait for a second person;
-    one that says so by a name or a synonym alone is a merge into C11S1.
+    What another console found to concern minors leaves this store too (law 11), and does not wait for a second person.
     """
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    for given in reviews:
-        if session.get(ReviewRow, given.review_id) is not None:
+    for review in reviews:
+        if session.get(ReviewRow, review.review_id) is not None:
             continue
-        review = _without_words_of_minors(given, novelty)
         if review.code in WITHHELD and review.decision is not Decision.REJECT and review.undoes is None:
             erasing.withhold(session, [*review.posts, *([review.post] if review.post else [])])
         row: dict[str, Any] = {
@@ -253,6 +252,7 @@ def _put_reviews(session: Session, reviews: Iterable[Review], now: datetime, nov
 
 
 def _without_words_of_minors(review: Review, novelty: Novelty) -> Review:
+    """A review that says minors by a name or a synonym alone is a merge into C11S1."""
     if review.decision is Decision.REJECT:
         return review
     if review.code not in WITHHELD and not means_minors((review.name, *review.synonyms), novelty):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from proguard_core.novelty.encoder import SentenceEncoder
-from proguard_core.novelty.novelty import Novelty
+from proguard_core.novelty.novelty import for_law_11
 from worker.console.mining import rights
 from worker.console.mining.audit_posts import AuditPosts
 from worker.console.mining.counts import Counts, TimedEncoder, stock_of
@@ -46,7 +46,9 @@ def run(settings: Settings, stop: Callable[[], bool]) -> int:
             if not rights.check(settings, stop):
                 return 0
             encoder = TimedEncoder(SentenceEncoder(), counts.encode_s)
-            miner = Miner(store, settings.console, encoder, Novelty(policy), utc_now)
+            miner = Miner(
+                store, settings.console, encoder, for_law_11(settings.guard.settings.get("novelty"), policy), utc_now
+            )
             feed = Feed(settings, store, Intake(settings.topics, settings.console))
             posts, reviews = AuditPosts(settings, store, utc_now), ReviewPublisher(settings, store, utc_now)
             try:

@@ -93,16 +93,20 @@ def take(session: Session, arrivals: Arrivals) -> None:
     _note_revisions(session, arrivals.seen)
     _count(session, arrivals.verdicts)
     tombstones = in_order(session, arrivals.tombstones)
-    erased = _erased_times(session, [*(risk.risk.post_id for risk in arrivals.risks.values())])
+    ids = {*(each.risk.post_id for each in arrivals.risks.values()), *(row["post_id"] for row in arrivals.sample)}
+    erased = _erased_times(session, sorted(ids))
+
+    def lives(post_id: str, at: datetime) -> bool:
+        return (then := erased.get(post_id)) is None or at > then
+
     kept = [
-        each
-        for each in arrivals.risks.values()
-        if not each.withheld and ((then := erased.get(each.risk.post_id)) is None or each.risk.observed_at > then)
+        new for new in arrivals.risks.values() if not new.withheld and lives(new.risk.post_id, new.risk.observed_at)
     ]
     _put_risks(session, kept)
-    for at in range(0, len(arrivals.sample), _AT_ONCE):
+    sample = [row for row in arrivals.sample if lives(row["post_id"], row["judged_at"])]
+    for at in range(0, len(sample), _AT_ONCE):
         statement = _insert(session, QueueRow).on_conflict_do_nothing(index_elements=["verdict_id"])
-        session.execute(statement, arrivals.sample[at : at + _AT_ONCE])
+        session.execute(statement, sample[at : at + _AT_ONCE])
     erase_posts(session, tombstones)
 
 

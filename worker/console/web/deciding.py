@@ -13,6 +13,7 @@ from schemas.review import Decision
 from schemas.verdict import MAX_NAME_CHARACTERS
 from worker.console.store import reviewing
 from worker.console.store.audit import Label
+from worker.console.store.minors import means_minors
 from worker.console.store.reviewing import ConflictError, Decided, Plan, Reviewed, ReviewError
 from worker.console.web.access import Person
 from worker.console.web.inputs import MAX_VERSION
@@ -72,6 +73,7 @@ def decide(console: Console, cluster_id: str, said: Decided) -> Reviewed:
     if said.decision is Decision.MERGE and said.code not in {*codes_of(console.settings), SEXUAL, MINORS}:
         raise ReviewError(f"the policy has no category {said.code}")
     two, novelty = console.settings.console.two_persons, novelty_of(console.settings)
+    means_minors((said.name, *said.synonyms), novelty)  # encoded before the store is held, and remembered
     with console.store.writing() as session, _kept(session):
         return reviewing.decide(session, cluster_id, said, console.clock(), two_persons=two, novelty=novelty)
 

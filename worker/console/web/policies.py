@@ -1,12 +1,13 @@
 """The policy in force as the console reads it, and the versions of it that were seen."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
-from proguard_core.novelty.novelty import Novelty
+from proguard_core.novelty.novelty import Novelty, for_law_11
 from proguard_core.policy.loader import PolicyError, load_policy, parse_policy
 from proguard_core.policy.policy import Policy
 from worker.settings import Settings
@@ -34,7 +35,8 @@ def novelty_of(settings: Settings) -> Novelty:
 
     Raises ValueError where the encoder's files are missing.
     """
-    return _novelty(*_state(settings))
+    own = settings.guard.settings.get("novelty")
+    return _novelty(*_state(settings), None if own is None else json.dumps(own))
 
 
 def _state(settings: Settings) -> _State:
@@ -47,9 +49,9 @@ def _state(settings: Settings) -> _State:
 
 
 @lru_cache(1)
-def _novelty(path: Path | None, state: tuple[int, int, int] | None) -> Novelty:
-    """Once a state of the file: its encoder is loaded at the first name."""
-    return Novelty(_read(path, state).policy or load_policy(None))
+def _novelty(path: Path | None, state: tuple[int, int, int] | None, own: str | None) -> Novelty:
+    """Once a state of the file: its encoder is loaded at the first name. own: the guard's setting, as JSON."""
+    return for_law_11(own, _read(path, state).policy or load_policy(None))
 
 
 @lru_cache(4)

@@ -72,6 +72,8 @@ def test_numbers_of_the_environment_reach_vllm_as_numbers() -> None:
     arguments = read(options(engine={**given, "revision": "12345", "hf_overrides": '{"a": 1}'})).arguments
     assert [arguments[key] for key in given] == [8, 0.5, True, "auto"]
     assert (arguments["revision"], arguments["hf_overrides"]) == ("12345", {"a": 1})
+    texts = {"tokenizer": "123", "hf_token": "1234", "download_dir": "2026", "quantization": "null"}
+    assert {key: read(options(engine=texts)).arguments[key] for key in texts} == texts
     assert read(options(engine='{"max_num_seqs": 4}')).arguments["max_num_seqs"] == 4
     off = read(options(engine={"mm_processor_cache_gb": "0"}, picture_threads="4"))
     assert (off.picture_threads, off.arguments["mm_processor_cache_gb"]) == (4, 0)
