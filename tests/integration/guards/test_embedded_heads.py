@@ -155,7 +155,7 @@ async def test_heads_in_memory_outlive_a_restart_without_their_files(heads: Path
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"adapter": "named"}, "names no folder"),
+        ({"adapter": "named"}, "needs guard.settings.adapters"),
         ({"adapters": "/nowhere", "adapter": "named"}, "cannot be read"),
         ({"adapters": 3}, "must be a text"),
         ({"heads": "x"}, "has no heads"),
