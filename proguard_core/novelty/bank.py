@@ -126,13 +126,17 @@ def extend(path: Path, additions: Mapping[str, Sequence[str]]) -> Bank:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(path):
         bank = (load(path) if path.exists() else Bank({})).plus(additions)
-        content: dict[str, object] = {"format": FORMAT}
-        for table, held in (("phrases", bank.phrases), ("words", bank.words)):
-            if held or table == "phrases":
-                content[table] = {key: list(texts) for key, texts in sorted(held.items())}
-        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
-        _replace(path, text.encode("utf-8"))
+        _replace(path, written(bank).encode("utf-8"))
     return bank
+
+
+def written(bank: Bank) -> str:
+    """The text of a bank's file; read again it is the same bank, of the same version."""
+    content: dict[str, object] = {"format": FORMAT}
+    for table, held in (("phrases", bank.phrases), ("words", bank.words)):
+        if held or table == "phrases":
+            content[table] = {key: list(texts) for key, texts in sorted(held.items())}
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
 
 
 def is_code(key: str) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from proguard_core.novelty.nearest import Nearest
 
 KEYS = frozenset({"bank"})
-REMEMBERED = 4096
+REMEMBERED = 8192
 
 Place = tuple[str | None, float | None]
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from pydantic import JsonValue
 
 from proguard_core.dataset.builder import ERASED, Dataset, build
@@ -175,7 +174,7 @@ def _make_dataset(bench: Bench, run: Run) -> None:
     gate = [item for item in parted.gate if item.post_id not in erased]
     labels.write_items(gate, folder / GATE_ROWS)
     marks.of(_items(made), _prints(bench, made)).write(folder / marks.FILE)
-    _keep_bank(made.bank, folder / BANK)
+    (folder / BANK).write_text(banks.written(made.bank), encoding="utf-8")
     fresh = sum(item.fresh for item in _items(made))
     unfit: list[JsonValue] = [*made.unfit, *(() if fresh else ("nothing of what is new can be learned from",))]
     approvals: dict[str, JsonValue] = {**parted.approvals}
@@ -266,15 +265,6 @@ def _bank(bench: Bench, run: Run) -> Bank:
         return banks.load()
     parent.fetch_file(Step.DATASET, BANK, bench.work / "champions-bank.yaml")
     return banks.load(bench.work / "champions-bank.yaml")
-
-
-def _keep_bank(bank: Bank, path: Path) -> None:
-    """All of it: what is read back has the version that the manifest names."""
-    kept = {
-        table: {key: list(texts) for key, texts in held.items()}
-        for table, held in (("phrases", bank.phrases), ("words", bank.words))
-    }
-    path.write_text(yaml.safe_dump({"format": banks.FORMAT, **kept}, allow_unicode=True))
 
 
 def _items(dataset: Dataset) -> list[Item]:

@@ -76,12 +76,12 @@ def judgement(
     """
     asked = _Turn([finding for finding in findings if finding.part is not Part.RESPONSE])
     answered = _Turn([finding for finding in findings if finding.part is Part.RESPONSE])
-    worst = _worst(findings)
+    worst = worst_of(findings)
     if worst is None or (not worst.unsafe and doubt is not None):
         reason = doubt or Reason.NOT_JUDGEABLE
         made = Judgement(Outcome.UNDETERMINED, reason, rationale=_UNDETERMINED[reason])
     elif worst.unsafe:
-        telling = _worst([each for each in findings if each.unsafe and each.about_minors]) or worst
+        telling = worst_of([each for each in findings if each.unsafe and each.about_minors]) or worst
         category = _category(telling, name, policy)
         made = Judgement(Outcome.UNSAFE, category=category, rationale=_reasoned(telling, category))
     else:
@@ -100,7 +100,8 @@ def judgement(
     )
 
 
-def _worst(findings: Sequence[Finding]) -> Finding | None:
+def worst_of(findings: Sequence[Finding]) -> Finding | None:
+    """The one that lies furthest over its threshold, or least below it; None of none."""
     return max(findings, key=lambda finding: finding.excess, default=None)
 
 
@@ -108,7 +109,7 @@ class _Turn:
     """What was found in the request (its pictures included) or in the response."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
-        self.worst = _worst(findings)
+        self.worst = worst_of(findings)
         self.label = Outcome.UNSAFE if self.worst is not None and self.worst.unsafe else Outcome.SAFE
 
 

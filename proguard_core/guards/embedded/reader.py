@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from proguard_core.guards.embedded import windows as cutting
 from proguard_core.guards.embedded.familiar import Familiar
 from proguard_core.guards.embedded.heads import Heads, base_hashes, key_of, load, none_yet
-from proguard_core.guards.embedded.judging import Finding, Part, judgement
+from proguard_core.guards.embedded.judging import Finding, Part, judgement, worst_of
 from proguard_core.guards.embedded.language import (
     has_signs,
     is_coded,
@@ -94,8 +94,8 @@ class Readers:
 
     def _response(self, request: str, response: str, scoring: Scoring) -> list[Finding]:
         found = self._read(Part.RESPONSE, response, self._windows.of_response(request, response), scoring)
-        worst = max((each for each in found if each.unsafe), key=lambda each: each.excess, default=None)
-        if worst is None or any(each.about_minors for each in found):
+        worst = worst_of(found)
+        if worst is None or not worst.unsafe or any(each.about_minors for each in found):
             return found
         # Behind its request a response is placed by what both are about: minors in it alone count too (law 11).
         alone = self._read(Part.RESPONSE, response, self._windows.of_request(response), scoring)

@@ -1,11 +1,11 @@
 """What the openai engine takes from `[guard]` and `[guard.settings]`, checked."""
 
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from proguard_core.addresses import can_be_asked
 from proguard_core.guards import checked
 from proguard_core.guards.adapters import BASE
 from proguard_core.guards.protocol import GuardLimits, GuardOptions
@@ -13,8 +13,6 @@ from proguard_core.guards.protocol import GuardLimits, GuardOptions
 KEY_VARIABLE = "OPENAI_API_KEY"
 IMAGE_FORMATS = ("jpeg", "png")
 _LIMITS = GuardLimits()
-# Of RFC 1035.
-_MOST_OF_A_LABEL = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,26 +90,12 @@ def _base_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
     if not urls:
         raise ValueError("guard.base_urls must name a server, such as http://127.0.0.1:8000/v1")
     for url in urls:
-        try:
-            parts = urlsplit(url)
-            fits = parts.scheme in ("http", "https") and _is_host(parts.hostname) and parts.port != 0
-        except ValueError:  # brackets, a port that is none
-            raise ValueError(_no_address(url)) from None
-        if parts.username is not None or parts.password is not None:
+        # Before the address is shown in an error.
+        if "@" in url.partition("://")[2].partition("/")[0]:
             raise ValueError(f"guard.base_urls: no login in an address; the key comes from {KEY_VARIABLE}")
-        if not fits or parts.query or parts.fragment:
-            raise ValueError(_no_address(url))
+        if not can_be_asked(url) or urlsplit(url).query or urlsplit(url).fragment:
+            raise ValueError(f"guard.base_urls: {url!r} must look like http://127.0.0.1:8000/v1")
     bare = tuple(url.rstrip("/") for url in urls)
     if len(set(bare)) < len(bare):
         raise ValueError("guard.base_urls names a server twice")
     return bare
-
-
-def _is_host(name: str | None) -> bool:
-    """Whether it can be looked up at all: no blanks, no empty or overlong label."""
-    labels = (name or "").removesuffix(".").split(".")
-    return all(0 < len(label) <= _MOST_OF_A_LABEL and not re.search(r"\s", label) for label in labels)
-
-
-def _no_address(url: str) -> str:
-    return f"guard.base_urls: {url!r} must look like http://127.0.0.1:8000/v1"

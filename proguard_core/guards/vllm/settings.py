@@ -116,6 +116,7 @@ def read(options: GuardOptions) -> EngineSettings:
     own = options.settings
     checked.engines_own(own, KEYS, "the vllm guard", checked.CHAT)
     checked.in_process(options, "the vllm guard")
+    engine = _engine(own)
     return EngineSettings(
         model=checked.model(options),
         max_model_len=checked.whole(own, "max_model_len", 8192),
@@ -125,18 +126,18 @@ def read(options: GuardOptions) -> EngineSettings:
         structured_answer=checked.flag(own, "structured_answer", False),
         window_bytes=checked.whole(own, "window_bytes", _LIMITS.window_bytes),
         max_pixels=checked.whole(own, "max_pixels", _LIMITS.max_pixels),
-        picture_threads=_picture_threads(own),
+        picture_threads=_picture_threads(own, engine),
         adapters=checked.folder(own, "adapters"),
         adapter=checked.adapter(own),
         max_adapter_rank=checked.whole(own, "max_adapter_rank", 32),
         weights=checked.text(own, "weights", ""),
         prompts=checked.folder(own, "prompts"),
-        engine=_engine(own),
+        engine=engine,
     )
 
 
-def _picture_threads(own: checked.Table) -> int:
-    cached = bool(_engine(own).get("mm_processor_cache_gb", 0))
+def _picture_threads(own: checked.Table, engine: dict[str, object]) -> int:
+    cached = bool(engine.get("mm_processor_cache_gb", 0))
     threads = checked.whole(own, "picture_threads", 1 if cached else PICTURE_THREADS)
     if cached and threads > 1:
         raise ValueError("guard.settings.engine.mm_processor_cache_gb needs guard.settings.picture_threads = 1")

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from proguard_core.novelty import novelty as module
 from proguard_core.novelty.clusters import Floats
 from proguard_core.novelty.novelty import Novelty, Place
 from proguard_core.policy.loader import load_policy
 from tests.support.risks import NOW, hit, unit
-from worker.console.mining import miner as mining
 from worker.console.mining.intake import Batch
 from worker.console.mining.miner import Miner
 from worker.console.settings import ConsoleSettings
@@ -25,11 +25,10 @@ class Encoder:
         return np.stack([unit(1) for _ in texts])
 
 
-class Asked(Novelty):
-    """Nothing is near to anything; asked: the names."""
+class Compared:
+    """In the place of the encoder: nothing is near to anything; asked: the names."""
 
     def __init__(self) -> None:
-        super().__init__(load_policy(None))
         self.asked: list[str] = []
 
     def near(self, names: Sequence[str]) -> list[Place]:
@@ -40,8 +39,10 @@ class Asked(Novelty):
 def test_names_seen_lately_are_compared_once_and_old_ones_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mining, "_REMEMBERED", 3)
-    store, novelty = Store(f"sqlite:///{tmp_path / 'risks.db'}", create=True), Asked()
+    monkeypatch.setattr(module, "REMEMBERED", 3)
+    compared, novelty = Compared(), Novelty(load_policy(None))
+    monkeypatch.setattr(novelty, "_loaded", lambda: compared)
+    store = Store(f"sqlite:///{tmp_path / 'risks.db'}", create=True)
     miner = Miner(store, ConsoleSettings(), Encoder(), novelty, lambda: NOW)
     for names in ("ab", "abcde", "a", "ef", "b"):
         batch = Batch()
@@ -49,7 +50,7 @@ def test_names_seen_lately_are_compared_once_and_old_ones_forgotten(
             made = hit(number, name=name)
             batch.arrivals.risks[made.risk_id] = NewRisk(made)
         miner.take(batch)
-        assert len(miner._near) <= 3
-    assert novelty.asked[:5] == ["a", "b", "c", "d", "e"]
-    assert len(novelty.asked) > 5
+        assert len(novelty._known) <= 3
+    assert compared.asked[:5] == ["a", "b", "c", "d", "e"]
+    assert len(compared.asked) > 5
     store.close()

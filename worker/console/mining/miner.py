@@ -1,7 +1,6 @@
 """The mining of one store, without Kafka: batches in, clusters and their figures out. One thread."""
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,7 +14,7 @@ from sqlalchemy.orm import Session
 from proguard_core.novelty import clusters
 from proguard_core.novelty.clusters import ClusterSettings, Floats
 from proguard_core.novelty.novelty import Novelty
-from proguard_core.policy.policy import MINORS, SEXUAL
+from proguard_core.policy.policy import MINORS
 from schemas.retraining_hit import RetrainingHit
 from schemas.review import Decision, Review
 from worker.console.mining.describing import Describer
@@ -36,7 +35,6 @@ Clock = Callable[[], datetime]
 _WAITS_FOR_HIT = timedelta(minutes=2)
 _BARE_AT_ONCE = 500
 _SWEPT_EVERY = timedelta(hours=1)
-_REMEMBERED = 8192
 MINORS_PROBLEM = "near to minors (law 11)"
 
 
@@ -64,7 +62,6 @@ class Miner:
         self._cluster = ClusterSettings(min_size=settings.min_cluster_size, join=settings.assign_similarity)
         self._embedder = Embedder(encoder, self._cluster.name_weight)
         self._novelty = novelty
-        self._near: OrderedDict[str, bool] = OrderedDict()
         self._describer = Describer(self._embedder, novelty)
         self._figures = Figures(settings)
         self._touched: set[str] = set()
@@ -136,7 +133,7 @@ class Miner:
     def _load_centres(self) -> None:
         with self._store.reading() as session:
             found = reading.centroids(session)
-            withheld = session.scalars(select(ClusterRow.id).where(ClusterRow.code.in_((MINORS, SEXUAL))))
+            withheld = session.scalars(select(ClusterRow.id).where(ClusterRow.code.in_(WITHHELD)))
             kept_out = frozenset(withheld)
         vectors = np.stack(list(found.values())) if found else np.zeros((0, 1), dtype=np.float32)
         self._centres = Centres(list(found), kept_out, clusters.unit(vectors))
@@ -144,15 +141,9 @@ class Miner:
     def _withhold(self, batch: Batch) -> None:
         """Law 11 by the name too: a guard that does not say what a risk is near to may still have named it so."""
         risks = batch.arrivals.risks
-        names = {new.risk.name for new in risks.values()}
-        if new_names := sorted(names - self._near.keys()):
-            places = self._novelty.near(new_names)
-            self._near |= {name: code in (MINORS, SEXUAL) for name, (code, _) in zip(new_names, places, strict=True)}
-        self._drop(batch, [key for key, new in risks.items() if new.withheld or self._near[new.risk.name]])
-        for name in names:
-            self._near.move_to_end(name)
-        while len(self._near) > _REMEMBERED:
-            self._near.popitem(last=False)
+        names = sorted({new.risk.name for new in risks.values()})
+        near = {name for name, (code, _) in zip(names, self._novelty.near(names), strict=True) if code in WITHHELD}
+        self._drop(batch, [key for key, new in risks.items() if new.withheld or new.risk.name in near])
 
     @staticmethod
     def _drop(batch: Batch, risk_ids: Iterable[str]) -> None:
@@ -211,7 +202,7 @@ class Miner:
 
 def _keep_out(session: Session) -> None:
     """Law 11: what still joined a cluster after people had found that it concerns minors."""
-    withheld = select(ClusterRow.id).where(ClusterRow.code.in_((MINORS, SEXUAL)))
+    withheld = select(ClusterRow.id).where(ClusterRow.code.in_(WITHHELD))
     session.execute(delete(RiskRow).where(RiskRow.cluster_id.in_(withheld)))
 
 

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from proguard_core.novelty import clusters
 from proguard_core.novelty.clusters import NONE, Floats, Labels
-from proguard_core.policy.policy import MINORS, SEXUAL
 from worker.console.mining.describing import Described, Describer
+from worker.console.store.minors import WITHHELD
 from worker.console.store.models import Change, ClusterEventRow, ClusterRow, ClusterState, NoteRow, RiskRow
 
 _AT_ONCE = 1000
@@ -116,7 +116,7 @@ class Writing:
         elif row.named_by is None and row.state is ClusterState.OPEN and row.name != told.name:
             self._event(row.id, Change.RENAMED, {"from": row.name, "to": told.name})
             row.name = told.name
-        row.centroid, row.words = self._centres[label], [] if row.code in (MINORS, SEXUAL) else told.words
+        row.centroid, row.words = self._centres[label], [] if row.code in WITHHELD else told.words
         if row.state is ClusterState.OPEN:
             near = told.nearest if row.name == told.name else self._describer.nearest(row.name)
             row.nearest_code, row.nearest_similarity = near

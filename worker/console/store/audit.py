@@ -10,8 +10,8 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from proguard_core.novelty.significance import Bounds, share_of
-from proguard_core.policy.policy import MINORS, SEXUAL
 from worker.console.store.erasing import withhold
+from worker.console.store.minors import WITHHELD
 from worker.console.store.models import AuditRow, QueueRow, Stratum
 from worker.console.store.reading import RateFilter, rates
 from worker.console.store.reviewing import ReviewError
@@ -78,7 +78,7 @@ def label(session: Session, queue_id: int, who: str, said: Label, code: str | No
     if row.label is not None:
         raise ReviewError(f"this post was labelled by {row.labelled_by} meanwhile")
     row.label, row.code, row.labelled_by, row.labelled_at = said.value, code, who, now
-    if code in (MINORS, SEXUAL):
+    if code in WITHHELD:
         withhold_from = row.post_id
         row.text = row.response = row.author_id = None
         row.images, row.post_id = [], f"withheld-{row.id}"

@@ -13,7 +13,6 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from proguard_core.novelty.novelty import Novelty
 from proguard_core.policy.policy import MINORS, SEXUAL, concerns_minors
 from proguard_core.policy.taxonomy import name_key
 from schemas.common import CategoryKind
@@ -91,13 +90,13 @@ def decide(
     now: datetime,
     *,
     two_persons: bool = False,
-    novelty: Novelty | None = None,
+    minors: bool = False,
 ) -> Reviewed:
     """Decide on a cluster. ConflictError where it changed since it was seen, ReviewError where it is not there.
 
     two_persons: the cluster changes, and the topic hears of it, when a second person decides the same. What is merged
     into a category about minors leaves the store with all its members, and no other decision takes words that mean
-    minors (law 11). novelty: see `means_minors`.
+    minors (law 11). minors: whether its words do, by `means_minors`, which takes long where it has to encode them.
     """
     row = _locked(session, cluster_id)
     if row is None:
@@ -108,7 +107,7 @@ def decide(
         raise ConflictError(f"cluster {cluster_id} was changed by someone else meanwhile", row)
     _check_minors(row, decided)
     before = {"state": row.state.value, "name": row.name, "code": row.code, "named_by": row.named_by}
-    review = _write(session, (cluster_id, None), decided, now, novelty)
+    review = _write(session, (cluster_id, None), decided, now, minors)
     review.posts = _members(session, cluster_id)
     needs_two = two_persons and decided.decision is not Decision.RENAME
     same = _agreeing(session, review) if needs_two else []
@@ -128,11 +127,9 @@ def decide(
     return Reviewed(review, counts, () if counts else agreed)
 
 
-def decide_post(
-    session: Session, post_id: str, decided: Decided, now: datetime, novelty: Novelty | None = None
-) -> Reviewed:
-    """Decide on one post alone: it outdoes what is decided on its cluster. novelty: see `means_minors`."""
-    review = _write(session, (None, post_id), decided, now, novelty)
+def decide_post(session: Session, post_id: str, decided: Decided, now: datetime, *, minors: bool = False) -> Reviewed:
+    """Decide on one post alone: it outdoes what is decided on its cluster. minors: as in `decide`."""
+    review = _write(session, (None, post_id), decided, now, minors)
     if decided.code in WITHHELD:
         withhold(session, [post_id])
     _log(session, now, decided.reviewer, f"review_{decided.decision.value}", post_id, {"review": review.review_id})
@@ -208,14 +205,14 @@ def _open(session: Session, cluster_id: str) -> ClusterRow:
 
 
 def _write(
-    session: Session, of: tuple[str | None, str | None], decided: Decided, now: datetime, novelty: Novelty | None
+    session: Session, of: tuple[str | None, str | None], decided: Decided, now: datetime, minors: bool
 ) -> ReviewRow:
     cluster_id, post_id = of
     # Law 11: whatever was written beside it would go where the content must not.
     withheld = _is_withheld(decided.decision, decided.code)
     if withheld and decided.decision is not Decision.MERGE:
         raise ReviewError(f"what concerns minors gets no name: merge it into {SEXUAL} or {MINORS}")
-    if not withheld and means_minors((decided.name, *decided.synonyms), novelty):
+    if not withheld and (minors or means_minors((decided.name, *decided.synonyms))):
         raise ReviewError(
             f"a name among these means minors, or is near to it: merge it into {MINORS} instead, or choose another name"
         )

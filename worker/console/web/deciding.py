@@ -73,9 +73,9 @@ def decide(console: Console, cluster_id: str, said: Decided) -> Reviewed:
     if said.decision is Decision.MERGE and said.code not in {*codes_of(console.settings), SEXUAL, MINORS}:
         raise ReviewError(f"the policy has no category {said.code}")
     two, novelty = console.settings.console.two_persons, novelty_of(console.settings)
-    means_minors((said.name, *said.synonyms), novelty)  # encoded before the store is held, and remembered
+    minors = means_minors((said.name, *said.synonyms), novelty)  # before the store is held
     with console.store.writing() as session, _kept(session):
-        return reviewing.decide(session, cluster_id, said, console.clock(), two_persons=two, novelty=novelty)
+        return reviewing.decide(session, cluster_id, said, console.clock(), two_persons=two, minors=minors)
 
 
 def undo(console: Console, review_id: str, person: Person) -> str:

@@ -7,6 +7,7 @@ from starlette.responses import RedirectResponse, Response
 
 from schemas.review import Decision
 from worker.console.store import audit, reading, reviewing
+from worker.console.store.minors import means_minors
 from worker.console.store.models import ClusterRow, ClusterState, RiskRow
 from worker.console.store.reviewing import ConflictError, Decided, ReviewError
 from worker.console.web import deciding, render, shown
@@ -85,7 +86,8 @@ def decide_post(console: Here, person: Reviewer, fields: Posted) -> Response:
             if row is None or shown.shown_risk(row, (), cluster) is None:
                 raise ReviewError("this post is not here any more")
             decided = _as_named(row, cluster, person.name) if said == "right" else Decided(Decision.REJECT, person.name)
-            reviewing.decide_post(session, row.post_id, decided, console.clock(), novelty)
+            minors = means_minors((decided.name, *decided.synonyms), novelty)
+            reviewing.decide_post(session, row.post_id, decided, console.clock(), minors=minors)
             cluster_id = row.cluster_id
     except ReviewError as error:
         raise Refused(409, "Nothing was decided", str(error)) from None

@@ -2,10 +2,10 @@
 
 import ipaddress
 from typing import Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from proguard_core.addresses import can_be_asked
 from proguard_core.policy.taxonomy import CATEGORY_CODE, CATEGORY_NAMES, SUBCATEGORY_CODE, SUBCATEGORY_NAMES
 from worker.setting_section import Section
 
@@ -64,17 +64,12 @@ class WebSettings(Section):
 
     @field_validator("public_url", "webhook_url_secret")
     @classmethod
-    def _can_be_asked(cls, url: str | None) -> str | None:
+    def _is_address(cls, url: str | None) -> str | None:
         if url is None:
             return None
         if not url.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
-        try:
-            parts = urlsplit(url)
-            named = bool((parts.hostname or "").encode("idna")) and parts.port != 0
-        except ValueError:  # UnicodeError where a part of the host is empty or has more than 63 characters
-            named = False
-        if not named:
+        if not can_be_asked(url):
             raise ValueError("has no host that can be asked")
         return url
 

@@ -27,6 +27,7 @@ URL = "http://127.0.0.1:8000/v1"
         (GuardOptions(MODEL, ("127.0.0.1:8000",)), "guard.base_urls"),
         (GuardOptions(MODEL, ("ftp://host/v1",)), "guard.base_urls"),
         (GuardOptions(MODEL, ("http://127.0.0.1:99999/v1",)), "guard.base_urls"),
+        (GuardOptions(MODEL, ("http://user:word@127.0.0.1:99999/v1",)), "no login in an address"),
         (GuardOptions(MODEL, ("http://127.0.0.1:abc/v1",)), "guard.base_urls"),
         (GuardOptions(MODEL, ("http://exa mple/v1",)), "guard.base_urls"),
         (GuardOptions(MODEL, ("http://a..b/v1",)), "guard.base_urls"),
