@@ -49,6 +49,22 @@ class DemoFailed(WorkerError):
         self.exit_code = exit_code
 
 
+class Interruption:
+    """Ctrl-C or SIGTERM: raised where it strikes, and remembered, for there it may be lost or come out as another.
+
+    Python only prints what is raised in a finalizer, and pydantic gives an error of its own for it.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        for sent in (signal.SIGTERM, signal.SIGINT):  # a shell starts what it puts in the background deaf to SIGINT
+            signal.signal(sent, self._strike)
+
+    def _strike(self, _signal: int, _frame: FrameType | None) -> None:
+        self.came = True
+        raise KeyboardInterrupt
+
+
 @dataclass
 class Stage:
     """Everything that runs: where it is, and what is known of it."""
@@ -59,6 +75,7 @@ class Stage:
     bucket: str
     own_broker: bool
     started: float
+    interruption: Interruption
     worker: Child | None = None
     shown: dict[Coordinates, tuple[str, str, str]] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
@@ -87,27 +104,31 @@ def run(
     """
     screen = screen or Screen()
     started = time.monotonic()
-    for sent in (signal.SIGTERM, signal.SIGINT):  # a shell starts what it puts in the background deaf to SIGINT
-        signal.signal(sent, _interrupt)
+    interruption = Interruption()
     with ExitStack() as stack:
         stage: Stage | None = None
         try:
-            stage = _set_up(stack, bootstrap_servers, s3_endpoint, bucket, started)
+            stage = _set_up(stack, bootstrap_servers, s3_endpoint, bucket, started, interruption)
             stack.enter_context(screen)
             return _play(stage, stack, screen, keep, deadline_s)
-        except (WorkerError, KafkaException, RuntimeError, OSError) as error:
+        except (Exception, KeyboardInterrupt) as error:
+            if interruption.came:
+                screen.say("Stopped.")
+                return _INTERRUPTED
+            if not isinstance(error, (WorkerError, KafkaException, RuntimeError, OSError)):
+                raise
             _say_failure(screen, stage, f"The demo failed: {error}")
             return error.exit_code if isinstance(error, WorkerError) else 1
-        except KeyboardInterrupt:
-            screen.say("Stopped.")
-            return _INTERRUPTED
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def _set_up(stack: ExitStack, servers: str | None, endpoint: str | None, bucket: str, started: float) -> Stage:
+def _set_up(
+    stack: ExitStack,
+    servers: str | None,
+    endpoint: str | None,
+    bucket: str,
+    started: float,
+    interruption: Interruption,
+) -> Stage:
     """Start what is not given: both at once, then wait for each."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="proguard-demo-")))
     broker = None if servers else LocalBroker(default_partitions(), folder / "broker.log")
@@ -124,7 +145,7 @@ def _set_up(stack: ExitStack, servers: str | None, endpoint: str | None, bucket:
     else:
         environment["PROGUARD_OBJECTS__ENDPOINT_URL"] = endpoint or ""
     environment["PROGUARD_OBJECTS__BUCKETS"] = f'["{bucket}"]'
-    return Stage(folder, environment, objects, bucket, broker is not None, started)
+    return Stage(folder, environment, objects, bucket, broker is not None, started, interruption)
 
 
 def _environment(servers: str, folder: Path, own_broker: bool) -> dict[str, str]:
@@ -234,7 +255,7 @@ def _stream(
         screen.progress(f"{total - len(waiting)} sent, {answered} answered of {total}")
         if not waiting and answered == total:
             return True
-        _check_worker(stage)
+        _check(stage)
     return False
 
 
@@ -261,7 +282,10 @@ def _show(stage: Stage, reader: OutcomeReader, screen: Screen) -> None:
         screen.row(arrival, stage.shown)
 
 
-def _check_worker(stage: Stage) -> None:
+def _check(stage: Stage) -> None:
+    """Raise what ends the demo: DemoFailed where the worker ended, KeyboardInterrupt where one was lost."""
+    if stage.interruption.came:
+        raise KeyboardInterrupt
     if stage.worker is not None and (code := stage.worker.returncode) is not None:
         raise DemoFailed(f"the worker ended with status {code}; its last lines are above", max(code, 0) or 1)
 
@@ -326,7 +350,7 @@ def _keep(stage: Stage, settings: Settings, reader: OutcomeReader, screen: Scree
             producer.poll(0)
             _show(stage, reader, screen)
             screen.progress(f"{len(stage.tally.verdicts)} verdicts so far")
-            _check_worker(stage)
+            _check(stage)
     except KeyboardInterrupt:
         screen.say("Stopped.")
 
