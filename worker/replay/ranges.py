@@ -4,13 +4,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from worker.errors import ConfigurationError
 
 Bound = int | datetime
 
 _ANSWER_S = 20.0
+_ASK_AGAIN_S = 0.2
+_LEADER_MOVES = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
+
+
+def _leader_moves(error: BaseException) -> bool:
+    reason = error.args[0] if isinstance(error, KafkaException) and error.args else None
+    return isinstance(reason, KafkaError) and reason.code() in _LEADER_MOVES
+
+
+# librdkafka looks for the new leader and says the error all the same: a topic that was just made, a broker that leaves.
+_once_led = retry(
+    retry=retry_if_exception(_leader_moves),
+    wait=wait_fixed(_ASK_AGAIN_S),
+    stop=stop_after_delay(_ANSWER_S),
+    reraise=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +114,7 @@ def since(consumer: Consumer, topic: str, time_ms: int | None) -> list[Range]:
     return ranges
 
 
+@_once_led
 def watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
     """First offset that is there, and the end for readers of committed records."""
     answer = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_ANSWER_S)
@@ -112,6 +130,7 @@ def _offsets(consumer: Consumer, topic: str, partitions: Sequence[int], bound: B
     return dict.fromkeys(partitions, bound)
 
 
+@_once_led
 def _at_time(consumer: Consumer, topic: str, partitions: Sequence[int], time_ms: int) -> dict[int, int | None]:
     # Below zero a time has another meaning to the broker.
     asked = [TopicPartition(topic, partition, max(0, time_ms)) for partition in partitions]
