@@ -7,8 +7,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from confluent_kafka import KafkaException
 
@@ -27,6 +25,7 @@ from proguard_core.training.registry.runs import RunError
 from proguard_core.training.registry.store import Refused, StoreError
 from worker.commands.connection import connect
 from worker.errors import EXIT_TERMINATED, BusyError, ConfigurationError, WorkerError
+from worker.interruption import Interruption
 from worker.moderation.run import Stop
 from worker.retraining import trainers
 from worker.retraining.offsets import check_group
@@ -49,9 +48,14 @@ def once(settings: Settings) -> int:
     """
     policy = _checked(settings)
     check_group(connect(settings), settings.retraining.group_id)
-    signal.signal(signal.SIGTERM, _terminated)
-    with explained():
-        done = one_round(settings, policy, lambda text: print(text, file=sys.stderr))
+    terminated = Interruption(SystemExit(EXIT_TERMINATED), signal.SIGTERM)
+
+    def say(text: str) -> None:
+        terminated.check()
+        print(text, file=sys.stderr)
+
+    with explained(), terminated.told():
+        done = one_round(settings, policy, say)
     said = {"end": done.end, "run": done.run, "report": done.report, "said": done.said}
     print(json.dumps(said, ensure_ascii=False))
     return 0
@@ -81,10 +85,6 @@ def _checked(settings: Settings) -> Policy:
     open_registry(settings)
     trainers.trainer_of(settings, policy, Path())
     return policy
-
-
-def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(EXIT_TERMINATED)
 
 
 def history(settings: Settings) -> int:

@@ -13,13 +13,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from worker.commands.posts_file import PictureNotFound
 from worker.commands.send import Uploader, explained, s3_client
 from worker.errors import WorkerError
+from worker.interruption import Interruption
 from worker.local.broker import LocalBroker, default_partitions
 from worker.local.child import Child
 from worker.local.console import open_console
@@ -47,22 +47,6 @@ class DemoFailed(WorkerError):
     def __init__(self, why: str, exit_code: int = 1) -> None:
         super().__init__(why)
         self.exit_code = exit_code
-
-
-class Interruption:
-    """Ctrl-C or SIGTERM: raised where it strikes, and remembered, for there it may be lost or come out as another.
-
-    Python only prints what is raised in a finalizer, and pydantic gives an error of its own for it.
-    """
-
-    def __init__(self) -> None:
-        self.came = False
-        for sent in (signal.SIGTERM, signal.SIGINT):  # a shell starts what it puts in the background deaf to SIGINT
-            signal.signal(sent, self._strike)
-
-    def _strike(self, _signal: int, _frame: FrameType | None) -> None:
-        self.came = True
-        raise KeyboardInterrupt
 
 
 @dataclass
@@ -104,21 +88,20 @@ def run(
     """
     screen = screen or Screen()
     started = time.monotonic()
-    interruption = Interruption()
+    interruption = Interruption(KeyboardInterrupt(), signal.SIGTERM, signal.SIGINT)
     with ExitStack() as stack:
         stage: Stage | None = None
         try:
-            stage = _set_up(stack, bootstrap_servers, s3_endpoint, bucket, started, interruption)
-            stack.enter_context(screen)
-            return _play(stage, stack, screen, keep, deadline_s)
-        except (Exception, KeyboardInterrupt) as error:
-            if interruption.came:
-                screen.say("Stopped.")
-                return _INTERRUPTED
-            if not isinstance(error, (WorkerError, KafkaException, RuntimeError, OSError)):
-                raise
+            with interruption.told():
+                stage = _set_up(stack, bootstrap_servers, s3_endpoint, bucket, started, interruption)
+                stack.enter_context(screen)
+                return _play(stage, stack, screen, keep, deadline_s)
+        except (WorkerError, KafkaException, RuntimeError, OSError) as error:
             _say_failure(screen, stage, f"The demo failed: {error}")
             return error.exit_code if isinstance(error, WorkerError) else 1
+        except KeyboardInterrupt:
+            screen.say("Stopped.")
+            return _INTERRUPTED
 
 
 def _set_up(
@@ -283,9 +266,8 @@ def _show(stage: Stage, reader: OutcomeReader, screen: Screen) -> None:
 
 
 def _check(stage: Stage) -> None:
-    """Raise what ends the demo: DemoFailed where the worker ended, KeyboardInterrupt where one was lost."""
-    if stage.interruption.came:
-        raise KeyboardInterrupt
+    """Raise what ends the demo: a lost KeyboardInterrupt, DemoFailed where the worker ended."""
+    stage.interruption.check()
     if stage.worker is not None and (code := stage.worker.returncode) is not None:
         raise DemoFailed(f"the worker ended with status {code}; its last lines are above", max(code, 0) or 1)
 

@@ -1,12 +1,9 @@
-"""What the demo advises next works as it is printed; Ctrl-C ends it wherever it strikes."""
+"""What the demo advises next works as it is printed."""
 
 import io
 import os
-import signal
 import subprocess
 import sys
-import weakref
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,48 +44,3 @@ def test_another_program_of_that_name_is_not_advised(monkeypatch: pytest.MonkeyP
 def test_what_already_goes_on_is_not_advised_to_go_on() -> None:
     assert "demo --keep" in advised(keep=False)
     assert "demo --keep" not in advised(keep=True)
-
-
-@pytest.fixture
-def handlers() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-def in_a_finalizer() -> None:
-    class Pool: ...
-
-    pool = Pool()
-    weakref.finalize(pool, signal.raise_signal, signal.SIGINT)
-    del pool  # Python prints what it raises, and goes on
-
-
-def in_a_library() -> None:
-    try:
-        signal.raise_signal(signal.SIGINT)
-    except KeyboardInterrupt as error:
-        raise ValueError("as pydantic's SchemaError") from error
-
-
-@pytest.mark.usefixtures("handlers")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("strike", [in_a_finalizer, in_a_library])
-def test_ctrl_c_is_not_lost_wherever_it_strikes(strike: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    def play(stage: demo.Stage, *_: object) -> int:
-        strike()
-        for _round in range(3):
-            demo._check(stage)
-        return 0
-
-    def set_up(*given: object) -> demo.Stage:
-        *_, interruption = given
-        assert isinstance(interruption, demo.Interruption)
-        return demo.Stage(Path(), {}, None, "bucket", True, 0.0, interruption)
-
-    monkeypatch.setattr(demo, "_set_up", set_up)
-    monkeypatch.setattr(demo, "_play", play)
-    written = io.StringIO()
-    assert demo.run(screen=Screen(Console(file=written))) == 130
-    assert "Stopped." in written.getvalue()
