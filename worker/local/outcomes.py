@@ -12,9 +12,9 @@ from schemas.risk import Risk
 from schemas.verdict import Verdict
 from worker.local.tally import Tally
 from worker.moderation.client_config import reader_config
+from worker.partitions import partitions_of, watermarks
 from worker.settings import Settings
 
-_TIMEOUT_S = 15.0
 _BATCH = 100
 
 
@@ -32,12 +32,16 @@ class OutcomeReader:
     """Reads what is published after it was made. Only committed records, as every reader of these topics must."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises KafkaException if the broker or a topic is not there."""
+        """Raises KafkaException if the broker does not answer, ConfigurationError if a topic is not there."""
         self._topics = settings.topics
         group = f"proguard-demo-reader-{uuid.uuid4().hex[:8]}"
         self._consumer = Consumer(reader_config(settings, group))
         self._consumer.assign(
-            [self._from_now(topic, n) for topic in self._topics.outcomes for n in self._partitions(topic)]
+            [
+                TopicPartition(topic, partition, watermarks(self._consumer, topic, partition)[1])
+                for topic in self._topics.outcomes
+                for partition in partitions_of(self._consumer, topic)
+            ]
         )
 
     def read(self, tally: Tally, timeout_s: float) -> list[Arrival]:
@@ -48,18 +52,6 @@ class OutcomeReader:
     def close(self) -> None:
         """Leave the broker."""
         self._consumer.close()
-
-    def _partitions(self, topic: str) -> list[int]:
-        found = self._consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
-        if found.error is not None:
-            raise KafkaException(found.error)
-        return sorted(found.partitions)
-
-    def _from_now(self, topic: str, partition: int) -> TopicPartition:
-        watermarks = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_S)
-        if watermarks is None:
-            raise TimeoutError(f"the broker did not say where {topic} ends within {_TIMEOUT_S:.0f} s")
-        return TopicPartition(topic, partition, watermarks[1])
 
     def _note(self, message: Message, tally: Tally) -> Arrival | None:
         if (error := message.error()) is not None:

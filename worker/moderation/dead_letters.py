@@ -12,7 +12,9 @@ from pydantic import ValidationError
 from schemas.dead_letter import HEADER_PREFIX, REPLAY_HEADER, DeadLetterHeaders
 from worker.errors import ConfigurationError, WorkerError
 from worker.moderation.client_config import loader_config, reader_config
+from worker.partitions import watermarks
 from worker.settings import Settings
+from worker.topics import text_of
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +111,7 @@ def read(
                     if found == limit:
                         return
     except KafkaException as error:
-        raise WorkerError(f"topic {topic} cannot be read: {error.args[0].str()}") from None
+        raise WorkerError(f"topic {topic} cannot be read: {text_of(error)}") from None
     finally:
         consumer.close()
 
@@ -125,10 +127,7 @@ def _partitions(consumer: Consumer, topic: str) -> list[int]:
 def _records(consumer: Consumer, topic: str, partition: int, last: int | None) -> Iterator[Message]:
     """Records of a partition below its end as it is now."""
     start = TopicPartition(topic, partition, OFFSET_BEGINNING)
-    ends = consumer.get_watermark_offsets(start, timeout=_ANSWER_S)
-    if ends is None:
-        raise WorkerError(f"topic {topic}, partition {partition}: no answer for {_ANSWER_S:g} s")
-    low, end = ends
+    low, end = watermarks(consumer, topic, partition)
     if low >= end:
         return
     if last is not None and end - last > low:

@@ -9,7 +9,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from worker.errors import ConfigurationError, WorkerError
 from worker.moderation.client_config import FETCH_MAX_BYTES, QUEUED_MAX_KIBIBYTES, reader_config
-from worker.replay.ranges import Range, watermarks
+from worker.partitions import watermarks
+from worker.replay.ranges import Range
 from worker.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,9 @@ from schemas.post import Post
 from schemas.review import Review
 from schemas.verdict import Verdict
 from worker.errors import ConfigurationError
+from worker.partitions import partitions_of, watermarks
 from worker.replay.erasures import Erasures
-from worker.replay.ranges import Range, partitions_of, since, watermarks
+from worker.replay.ranges import Range, since
 from worker.replay.reader import read
 from worker.settings import Settings
 

@@ -14,7 +14,8 @@ from worker.console.mining.feed import GROUP
 from worker.console.store import Store, erasing
 from worker.console.store.models import QueueRow
 from worker.errors import ConfigurationError, WorkerError
-from worker.replay.ranges import Range, watermarks
+from worker.partitions import watermarks
+from worker.replay.ranges import Range
 from worker.replay.reader import config_of, read
 from worker.settings import Settings
 

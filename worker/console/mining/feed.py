@@ -11,7 +11,7 @@ from worker.console.mining.intake import Batch, Intake, Read, moved
 from worker.console.store import Store, arrivals
 from worker.console.store.arrivals import Place
 from worker.errors import ConfigurationError
-from worker.replay.ranges import partitions_of, watermarks
+from worker.partitions import partitions_of, watermarks
 from worker.replay.reader import config_of
 from worker.settings import Settings
 from worker.topics import text_of
