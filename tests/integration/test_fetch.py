@@ -194,12 +194,12 @@ async def test_s3_that_is_down_is_waited_for_and_nothing_is_undetermined(s3: S3S
 
 async def test_s3_that_hangs_is_waited_for(s3: S3Server, bucket: str, make: Make) -> None:
     s3.client().put_object(Bucket=bucket, Key="a.jpg", Body=pictures.jpeg())
-    fetcher = make(s3.endpoint_url, bucket, timeout_s=0.3, give_up_s=0.2)
+    fetcher = make(s3.endpoint_url, bucket, timeout_s=1.0, give_up_s=0.2)
     (await fetcher.fetch(refs("a.jpg", bucket=bucket), 0)).release()
     s3.suspend()
     try:
         task = asyncio.create_task(fetcher.fetch(refs("a.jpg", bucket=bucket), 0))
-        await asyncio.sleep(2)
+        await asyncio.sleep(4)
         assert not task.done()
     finally:
         s3.resume()

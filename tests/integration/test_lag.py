@@ -1,18 +1,12 @@
 """Lag on the real broker: true while nothing is fetched, and before the first record of a partition."""
 
-import socket
 import time
 
 import pytest
 
 from tests.support.scrape import Telemetry
 from tests.support.streams import StreamUnderTest, text_post
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+from worker.local.child import free_ports
 
 
 def lags(pages: Telemetry) -> dict[int, int | None]:
@@ -29,7 +23,7 @@ def lags(pages: Telemetry) -> dict[int, int | None]:
 
 @pytest.mark.timeout(180)
 def test_lag_of_paused_and_of_unread_partitions(stream: StreamUnderTest) -> None:
-    pages, others = Telemetry(free_port()), Telemetry(free_port())
+    pages, others = map(Telemetry, free_ports(2))
     port, other_port = (int(each.base.rpartition(":")[2]) for each in (pages, others))
     with stream.worker(breaker={"max_run": 5}, telemetry={"port": port}) as worker:
         pages.wait(lambda: lags(pages) == {0: 0, 1: 0, 2: 0, 3: 0})

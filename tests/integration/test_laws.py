@@ -77,7 +77,7 @@ def test_law_2_recovery_asks_the_guard_nothing_again(stream: StreamUnderTest) ->
             stream.send(*(text_post(burst * 50 + number) for number in range(50)))
             time.sleep(0.4)  # judged, and its transaction open or about to be
             worker.suspend()
-            time.sleep(4.5)
+            time.sleep(3.5)  # the broker ends transactions once a second, and a session of a group after 6 s
             worker.resume()
             stream.answers((burst + 1) * 50)
         assert worker.terminate() == 0
@@ -112,10 +112,13 @@ def test_law_1_a_new_group_starts_where_the_setting_says(stream: StreamUnderTest
     start_from = "latest" if start == "latest" else datetime.now(UTC).isoformat()
     if start == "time":
         stream.send(text_post(20))
-    worker = stream.worker(kafka={"start_from": start_from})
+    session = {"session.timeout.ms": "6000"}  # the group waits so long for the one that is killed
+    worker = stream.worker(kafka={"start_from": start_from, "consumer": session})
     with worker:
-        worker.wait_for_log("starts at")
-        time.sleep(1.5)
+        deadline = time.monotonic() + 45
+        while len(stream.committed()) < 4:
+            assert time.monotonic() < deadline, worker.log[-3000:]
+            time.sleep(0.3)
         worker.kill()
     if start == "latest":
         stream.send(text_post(20))

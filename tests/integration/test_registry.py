@@ -132,14 +132,15 @@ def ask_for_two_seconds(champions: Champions) -> None:
 
 
 def test_s3_that_never_answers(s3: S3Server, bucket: str, tmp_path: Path) -> None:
+    address = f"s3://{bucket}/guards"
+    patient = registry_of(open_store(address, settings_of(s3)))
+    champions = Champions(patient)
+    champions.release(trained(patient, tmp_path, "one"), "ops", "shipped")
     quick = settings_of(s3).model_copy(update={"timeout_s": 1.0})
-    store = open_store(f"s3://{bucket}/guards", quick)
-    champions = Champions(registry_of(store))
-    champions.release(trained(registry_of(store), tmp_path, "one"), "ops", "shipped")
     s3.suspend()
     try:
         with pytest.raises(Unavailable):
-            ask_for_two_seconds(champions)
+            ask_for_two_seconds(Champions(registry_of(open_store(address, quick))))
     finally:
         s3.resume()
     current = champions.current()

@@ -192,7 +192,7 @@ def test_posts_erased_since_are_left_out(plain_stream: StreamUnderTest) -> None:
 def test_a_crash_in_the_middle_and_the_same_command_again(plain_stream: StreamUnderTest) -> None:
     """The second run goes on where the first was; a reader that drops repeats by verdict_id sees each post once."""
     plain_stream.send(*(text_post(number) for number in range(400)))
-    slow: Sections = {"guard": {"settings": {"delay_ms": 60}}, "batching": {"max_posts": 10, "in_flight": 1}}
+    slow: Sections = {"guard": {"settings": {"delay_ms": 150}}, "batching": {"max_posts": 10, "in_flight": 1}}
     plain_stream.send_raw([(b"post-0", b'{"post_id":"post-0","text":"edited"}')])
     killed = start(plain_stream, slow)
     wait_until(lambda: topic_exists(plain_stream) and len(verdicts_of(plain_stream)) >= 60)

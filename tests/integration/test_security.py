@@ -202,7 +202,8 @@ def test_a_right_that_is_taken_from_a_running_worker_ends_it_with_78(
     """Nothing is answered without it, and with it back the next worker answers everything once."""
     grant(kafka_secure, secured.topics, RIGHTS)
     client = {name: value for name, value in kafka_secure.client_config(WORKER).items() if name != "bootstrap.servers"}
-    with secured.worker(kafka={"client": client}) as worker:
+    # Without READ on its group it cannot leave it either: the group waits a session for it.
+    with secured.worker(kafka={"client": client, "consumer": {"session.timeout.ms": "6000"}}) as worker:
         secured.send(text_post(0, "novel:loud drumming"))
         secured.answers(1)
         revoke(kafka_secure, secured.topics, taken)

@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE_MS = 60_000
+
+# Its own 5 s are short where engines load on the same two processors; a page's default timeout is not asked.
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass(slots=True)

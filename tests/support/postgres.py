@@ -4,7 +4,6 @@ import contextlib
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.kafka_jars import MissingSystemRequirement
+from worker.local.child import free_ports
 
 _START_S = 60.0
 _USER = "proguard"
@@ -26,9 +26,7 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="proguard-postgres-"))
         self._binaries = _find_binaries()
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        (self.port,) = free_ports(1)
 
     def __enter__(self) -> "PostgresServer":
         if os.getuid() == 0:  # the server refuses root

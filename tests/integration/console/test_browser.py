@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
 
 from schemas.review import Decision, Review
+from tests.support.browser import PATIENCE_MS
 from tests.support.console_server import served
 from worker.console.store import Store, outbox
 from worker.console.store.models import QueueRow
@@ -34,7 +35,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Sto
 def logged_in(browser: Browser, address: str, width: int = 1280, **more: Any) -> tuple[Page, list[str]]:
     """A page of a new browser context, and what it complains of."""
     page = browser.new_context(viewport={"width": width, "height": 900}, **more).new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE_MS)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
