@@ -2,32 +2,29 @@
 
 from collections.abc import Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from worker.errors import ConfigurationError
 
 _ANSWER_S = 20.0
 _ASK_AGAIN_S = 0.2
-_LEADER_MOVES = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
-
-
-def _leader_moves(error: BaseException) -> bool:
-    reason = error.args[0] if isinstance(error, KafkaException) and error.args else None
-    return isinstance(reason, KafkaError) and reason.code() in _LEADER_MOVES
-
-
-# librdkafka looks for the new leader and says the error all the same: a topic that was just made, a broker that leaves.
-_once_led = retry(
-    retry=retry_if_exception(_leader_moves),
-    wait=wait_fixed(_ASK_AGAIN_S),
-    stop=stop_after_delay(_ANSWER_S),
-    reraise=True,
+_MOVES_WITHIN_S = 5.0
+# A leader that moves, and one that is new: it has not caught up, or not heard of the topic yet.
+_PASSES = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
 )
 
 
 def partitions_of(consumer: Consumer, topic: str) -> list[int]:
-    """The partitions of a topic. ConfigurationError if there is no such topic."""
+    """The partitions of a topic. ConfigurationError if there is no such topic, KafkaException without an answer."""
     # All topics are asked for: asking for one by name would make some brokers create it.
     known = consumer.list_topics(timeout=_ANSWER_S).topics.get(topic)
     if known is None:
@@ -35,23 +32,42 @@ def partitions_of(consumer: Consumer, topic: str) -> list[int]:
     return sorted(known.partitions)
 
 
-@_once_led
 def watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
-    """First offset that is there, and the end for readers of committed records. KafkaException without an answer."""
-    answer = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_ANSWER_S)
-    if answer is None:
-        raise KafkaException(f"no answer about {topic}[{partition}] within {_ANSWER_S:g} s")
-    return answer
+    """First offset that is there, and the end for the consumer's isolation level. KafkaException without an answer.
+
+    get_watermark_offsets asks for both at once, and where only its first question fails it says that all has expired.
+    """
+    low, high = (_ask(consumer, [TopicPartition(topic, partition, at)]) for at in (OFFSET_BEGINNING, OFFSET_END))
+    return low[partition], high[partition]
 
 
-@_once_led
 def offsets_at(consumer: Consumer, topic: str, partitions: Sequence[int], time_ms: int) -> dict[int, int | None]:
-    """The first record at or after a time (milliseconds since the epoch) in each partition; None where none is."""
+    """The first record at or after a time (milliseconds since the epoch) in each partition; None where none is.
+
+    KafkaException without an answer.
+    """
     # Below zero a time has another meaning to the broker.
-    asked = [TopicPartition(topic, partition, max(0, time_ms)) for partition in partitions]
-    found: dict[int, int | None] = {}
-    for answer in consumer.offsets_for_times(asked, timeout=_ANSWER_S):
+    found = _ask(consumer, [TopicPartition(topic, partition, max(0, time_ms)) for partition in partitions])
+    return {partition: offset if offset >= 0 else None for partition, offset in found.items()}
+
+
+def _passes(error: BaseException) -> bool:
+    reason = error.args[0] if isinstance(error, KafkaException) and error.args else None
+    return isinstance(reason, KafkaError) and reason.code() in _PASSES
+
+
+# librdkafka looks for the new leader, and says the error all the same.
+@retry(
+    retry=retry_if_exception(_passes),
+    wait=wait_fixed(_ASK_AGAIN_S),
+    stop=stop_after_delay(_MOVES_WITHIN_S),
+    reraise=True,
+)
+def _ask(consumer: Consumer, places: Sequence[TopicPartition]) -> dict[int, int]:
+    """By partition of the one topic, the offset that the broker finds."""
+    found = {}
+    for answer in consumer.offsets_for_times(list(places), timeout=_ANSWER_S):
         if answer.error is not None:
             raise KafkaException(answer.error)
-        found[answer.partition] = answer.offset if answer.offset >= 0 else None
+        found[answer.partition] = answer.offset
     return found

@@ -44,18 +44,14 @@ _PATIENCE_S = 20.0
 def once(settings: Settings) -> int:
     """One round; how it ended as a line of JSON. 0 also where nothing is to be learned or the gate refuses.
 
-    SIGTERM ends it with 143: its files and its lease are put away, and the next round goes on behind its last step.
+    SIGTERM ends it with 143, at the latest before its next step: its files and its lease are put away, and the next
+    round goes on behind its last step.
     """
     policy = _checked(settings)
     check_group(connect(settings), settings.retraining.group_id)
     terminated = Interruption(SystemExit(EXIT_TERMINATED), signal.SIGTERM)
-
-    def say(text: str) -> None:
-        terminated.check()
-        print(text, file=sys.stderr)
-
     with explained(), terminated.told():
-        done = one_round(settings, policy, say)
+        done = one_round(settings, policy, lambda text: print(text, file=sys.stderr), terminated.check)
     said = {"end": done.end, "run": done.run, "report": done.report, "said": done.said}
     print(json.dumps(said, ensure_ascii=False))
     return 0

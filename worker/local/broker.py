@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -127,8 +128,22 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def _new_cluster(partitions: Mapping[str, int]) -> str:
-    """Make the mock cluster with its topics in this process; returns its bootstrap servers. It lives as we do."""
+@dataclass(frozen=True, slots=True)
+class MockCluster:
+    """A cluster in this process. It lives as we do. pointer: what librdkafka's mock functions take."""
+
+    library: ctypes.CDLL
+    pointer: int
+
+    @property
+    def servers(self) -> str:
+        """Its bootstrap servers."""
+        found: bytes = self.library.rd_kafka_mock_cluster_bootstraps(self.pointer)
+        return found.decode()
+
+
+def new_cluster(partitions: Mapping[str, int]) -> MockCluster:
+    """Make one with these topics. RuntimeError where librdkafka makes none."""
     library = _library()
     error = ctypes.create_string_buffer(512)
     configuration = library.rd_kafka_conf_new()
@@ -146,8 +161,7 @@ def _new_cluster(partitions: Mapping[str, int]) -> str:
             raise RuntimeError(f"topic {name} could not be made: librdkafka's error {code}")
     library.rd_kafka_mock_set_group_consumer_session_timeout_ms(cluster, _SESSION_TIMEOUT_MS)
     library.rd_kafka_mock_set_group_consumer_heartbeat_interval_ms(cluster, _HEARTBEAT_MS)
-    servers: bytes = library.rd_kafka_mock_cluster_bootstraps(cluster)
-    return servers.decode()
+    return MockCluster(library, cluster)
 
 
 def _wait_for_end() -> None:
@@ -174,7 +188,7 @@ def main(arguments: list[str]) -> int:
             print(f"{argument!r} is not of the form TOPIC=PARTITIONS", file=sys.stderr)
             return 2
         wanted[name] = int(count)
-    print(_new_cluster(wanted or default_partitions()), flush=True)
+    print(new_cluster(wanted or default_partitions()).servers, flush=True)
     _wait_for_end()
     return 0
 

@@ -325,14 +325,15 @@ def _keep(stage: Stage, settings: Settings, reader: OutcomeReader, screen: Scree
     producer = Producer({**loader_config(settings, BROKER_MAX_MESSAGE_BYTES), "linger.ms": 0})
     waiting, next_at = deque(new_risk(_NEW_POSTS)), time.monotonic()
     try:
-        while True:
-            if waiting and time.monotonic() >= next_at:
-                _send(producer, settings.topics.posts, waiting.popleft(), stage)
-                next_at = time.monotonic() + _NEW_INTERVAL_S
-            producer.poll(0)
-            _show(stage, reader, screen)
-            screen.progress(f"{len(stage.tally.verdicts)} verdicts so far")
-            _check(stage)
+        with stage.interruption.told():
+            while True:
+                if waiting and time.monotonic() >= next_at:
+                    _send(producer, settings.topics.posts, waiting.popleft(), stage)
+                    next_at = time.monotonic() + _NEW_INTERVAL_S
+                producer.poll(0)
+                _show(stage, reader, screen)
+                screen.progress(f"{len(stage.tally.verdicts)} verdicts so far")
+                _check(stage)
     except KeyboardInterrupt:
         screen.say("Stopped.")
 

@@ -10,9 +10,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from pydantic import ValidationError
 
 from schemas.dead_letter import HEADER_PREFIX, REPLAY_HEADER, DeadLetterHeaders
-from worker.errors import ConfigurationError, WorkerError
+from worker.errors import WorkerError
 from worker.moderation.client_config import loader_config, reader_config
-from worker.partitions import watermarks
+from worker.partitions import partitions_of, watermarks
 from worker.settings import Settings
 from worker.topics import text_of
 
@@ -102,7 +102,7 @@ def read(
     consumer = Consumer({**reader_config(settings, group), "enable.partition.eof": True})
     found = 0
     try:
-        for partition in _partitions(consumer, topic):
+        for partition in partitions_of(consumer, topic):
             for message in _records(consumer, topic, partition, last):
                 letter = parse(message)
                 if wanted.matches(letter):
@@ -114,14 +114,6 @@ def read(
         raise WorkerError(f"topic {topic} cannot be read: {text_of(error)}") from None
     finally:
         consumer.close()
-
-
-def _partitions(consumer: Consumer, topic: str) -> list[int]:
-    # All topics are asked for: asking for one by name would make some brokers create it.
-    known = consumer.list_topics(timeout=_ANSWER_S).topics.get(topic)
-    if known is None:
-        raise ConfigurationError(f"topic {topic} (topics.dead_letters) does not exist, or the principal may not see it")
-    return sorted(known.partitions)
 
 
 def _records(consumer: Consumer, topic: str, partition: int, last: int | None) -> Iterator[Message]:

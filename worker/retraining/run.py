@@ -57,8 +57,16 @@ def open_registry(settings: Settings, patience_s: float = 300.0) -> Registry:
     return Registry(PatientStore(open_store(address, settings.objects), patience_s))
 
 
-def once(settings: Settings, policy: Policy, say: Callable[[str], None] = lambda text: None) -> Round:
-    """A round. say: hears what is being done. Raises WorkerError, LeaseHeldError and what the registry raises."""
+def once(
+    settings: Settings,
+    policy: Policy,
+    say: Callable[[str], None] = lambda text: None,
+    interrupted: Callable[[], None] = lambda: None,
+) -> Round:
+    """A round. say: hears what is being done; interrupted: raises where no further step may begin.
+
+    Raises WorkerError, LeaseHeldError and what the registry raises.
+    """
     registry = open_registry(settings)
     check_encoder()
     consensus.check(settings.retraining)
@@ -70,7 +78,12 @@ def once(settings: Settings, policy: Policy, say: Callable[[str], None] = lambda
         trainer = trainer_of(settings, policy, Path(folder))
         novelty = for_law_11(settings.guard.settings.get("novelty"), policy)
         bench = Bench(settings.retraining, policy, registry, Topics(settings), Path(folder), novelty, trainer)
-        return go_on(bench, lease.check, say)
+
+        def check() -> None:
+            interrupted()
+            lease.check()
+
+        return go_on(bench, check, say)
 
 
 def go_on(bench: Bench, check: Callable[[], None], say: Callable[[str], None]) -> Round:

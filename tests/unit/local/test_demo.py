@@ -1,16 +1,23 @@
-"""What the demo advises next works as it is printed."""
+"""What the demo advises next works as it is printed, and Ctrl-C ends it."""
 
 import io
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from rich.console import Console
 
+from tests.support.strikes import STRIKES
+from worker.interruption import Interruption
 from worker.local import demo
+from worker.local.outcomes import OutcomeReader
 from worker.local.table import Screen
+from worker.settings import load
 
 
 def advised(keep: bool) -> str:
@@ -44,3 +51,47 @@ def test_another_program_of_that_name_is_not_advised(monkeypatch: pytest.MonkeyP
 def test_what_already_goes_on_is_not_advised_to_go_on() -> None:
     assert "demo --keep" in advised(keep=False)
     assert "demo --keep" not in advised(keep=True)
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def stage(*given: object) -> demo.Stage:
+    *_, interruption = given
+    assert isinstance(interruption, Interruption)
+    return demo.Stage(Path(), {}, None, "bucket", True, 0.0, interruption)
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("strike", STRIKES)
+@pytest.mark.parametrize(("kept", "code"), [(False, 130), (True, 0)])
+def test_ctrl_c_ends_it_wherever_it_strikes(
+    strike: Callable[[signal.Signals], None], kept: bool, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where it goes on until Ctrl-C, that is no failure."""
+    settings = load(None, {"kafka": {"bootstrap_servers": "127.0.0.1:1"}})
+
+    def show(*_: object) -> None:
+        strike(signal.SIGINT)
+
+    def play(stage: demo.Stage, _stack: object, screen: Screen, *_: object) -> int:
+        stage.folder = tmp_path
+        if kept:
+            demo._keep(stage, settings, cast(OutcomeReader, None), screen)
+        else:
+            show()
+            demo._check(stage)
+        return 0
+
+    monkeypatch.setattr(demo, "_set_up", stage)
+    monkeypatch.setattr(demo, "_play", play)
+    monkeypatch.setattr(demo, "_show", show)
+    written = io.StringIO()
+    assert demo.run(screen=Screen(Console(file=written))) == code
+    assert written.getvalue().count("Stopped.") == 1

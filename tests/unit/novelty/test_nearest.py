@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -156,11 +157,12 @@ async def longest_wait_of_the_loop() -> float:
 
 
 async def test_the_loop_is_not_blocked_while_the_encoder_loads() -> None:
-    """The best of three: others may have the processors."""
-    waits: list[float] = []
-    while len(waits) < 3 and min(waits, default=1.0) >= 1.0:
-        waits.append(await longest_wait_of_the_loop())
-    assert min(waits) < 1.0
+    """For the whole of that it would be. The best of three: others may have the processors."""
+    began = time.perf_counter()
+    Novelty(POLICY).near(["Cruelty to animals"])
+    whole = time.perf_counter() - began
+    waits = [await longest_wait_of_the_loop() for _ in range(3)]
+    assert min(waits) < whole / 2
 
 
 @pytest.mark.parametrize("value", [False, "false", "False", "0"])

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, TopicPartition
 
 from worker.errors import ConfigurationError
 from worker.replay.ranges import Bound, Range, Resolved, parse_bound, resolve, since
@@ -19,24 +19,14 @@ class Log:
     def __init__(self, low: tuple[int, int] = (0, 0), high: tuple[int, int] = (10, 20)) -> None:
         self.low, self.high = low, high
         self.times = {0: 4, 1: -1}
-        self.failing: list[int] = []  # codes of the next answers
-
-    def _fail(self) -> None:
-        if self.failing:
-            raise KafkaException(KafkaError(self.failing.pop()))
 
     def list_topics(self, timeout: float) -> Any:
         topic = type("Topic", (), {"partitions": {0: None, 1: None}})
         return type("Metadata", (), {"topics": {"posts": topic}})
 
-    def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
-        self._fail()
-        return self.low[place.partition], self.high[place.partition]
-
     def offsets_for_times(self, asked: list[TopicPartition], timeout: float) -> list[TopicPartition]:
-        assert {each.offset for each in asked} == {MS}
-        self._fail()
-        return [TopicPartition(each.topic, each.partition, self.times[each.partition]) for each in asked]
+        found = {OFFSET_BEGINNING: self.low, OFFSET_END: self.high, MS: (self.times[0], self.times[1])}
+        return [TopicPartition(each.topic, each.partition, found[each.offset][each.partition]) for each in asked]
 
 
 def resolved(log: Log, first: Bound | None = None, until: Bound | None = None, *partitions: int) -> Resolved:
@@ -106,17 +96,3 @@ def test_everything_since_a_time() -> None:
     log = cast(Consumer, Log(low=(6, 0)))
     assert since(log, "posts", MS) == [Range(0, 6, 10), Range(1, 20, 20)]
     assert since(log, "posts", None) == [Range(0, 6, 10), Range(1, 0, 20)]
-
-
-@pytest.mark.parametrize("first", [None, TIME])
-def test_a_leader_that_moves_is_asked_again(first: Bound | None) -> None:
-    log = Log()
-    log.failing = [KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE]
-    assert resolved(log, first) == resolved(Log(), first)
-
-
-def test_what_waiting_does_not_mend_is_said_at_once() -> None:
-    log = Log()
-    log.failing = [KafkaError.TOPIC_AUTHORIZATION_FAILED]
-    with pytest.raises(KafkaException):
-        resolved(log)
