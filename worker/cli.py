@@ -13,13 +13,12 @@ from typer.core import TyperGroup
 
 from worker import console_cli, logs, retrain_cli
 from worker.commands import evaluate_options as options
-from worker.errors import WorkerError
+from worker.errors import EXIT_INTERRUPTED, WorkerError
 
 if TYPE_CHECKING:
     from worker.settings import Settings
 
 EXIT_UNEXPECTED = 1
-EXIT_INTERRUPTED = 130
 
 
 class _Group(TyperGroup):

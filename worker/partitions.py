@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
-from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from worker.errors import ConfigurationError
+from worker.kafka_errors import asking_again
 
 _ANSWER_S = 20.0
-_ASK_AGAIN_S = 0.2
 _MOVES_WITHIN_S = 5.0
 # A leader that moves, and one that is new: it has not caught up, or not heard of the topic yet.
 _PASSES = frozenset(
@@ -51,20 +50,13 @@ def offsets_at(consumer: Consumer, topic: str, partitions: Sequence[int], time_m
     return {partition: offset if offset >= 0 else None for partition, offset in found.items()}
 
 
-def _passes(error: BaseException) -> bool:
-    reason = error.args[0] if isinstance(error, KafkaException) and error.args else None
-    return isinstance(reason, KafkaError) and reason.code() in _PASSES
-
-
-# librdkafka looks for the new leader, and says the error all the same.
-@retry(
-    retry=retry_if_exception(_passes),
-    wait=wait_fixed(_ASK_AGAIN_S),
-    stop=stop_after_delay(_MOVES_WITHIN_S),
-    reraise=True,
-)
 def _ask(consumer: Consumer, places: Sequence[TopicPartition]) -> dict[int, int]:
     """By partition of the one topic, the offset that the broker finds."""
+    # librdkafka looks for the new leader, and says the error all the same.
+    return asking_again(_PASSES, _MOVES_WITHIN_S)(_ask_once, consumer, places)
+
+
+def _ask_once(consumer: Consumer, places: Sequence[TopicPartition]) -> dict[int, int]:
     found = {}
     for answer in consumer.offsets_for_times(list(places), timeout=_ANSWER_S):
         if answer.error is not None:

@@ -12,17 +12,15 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
-from confluent_kafka import Consumer, TopicPartition
 
 from schemas.retraining_hit import RetrainingHit
 from schemas.review import Decision, Review
 from tests.support.command_line import overrides_for
 from tests.support.s3_server import S3Server
 from tests.support.streams import StreamUnderTest
-from tests.support.topics import produce
+from tests.support.topics import committed, produce
 from tests.unit.dataset.builders import BEGAN, hit
 from worker.local import emerging
-from worker.retraining import offsets
 
 CATEGORY = emerging.category()
 PATIENCE_S = 900.0
@@ -93,13 +91,8 @@ class Rounds:
         """Where the group says that learning ended; only what was committed."""
         topics = (self.stream.topics.retraining, self.stream.topics.reviews)
         group = self.tables()["retraining"]["group_id"]
-        consumer = Consumer({**self.stream.config, "group.id": group})
-        try:
-            asked = [TopicPartition(topic, partition) for topic in topics for partition in range(4)]
-            found = offsets.committed(consumer, group, asked)
-        finally:
-            consumer.close()
-        return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
+        found = committed(self.stream.config, group, topics)
+        return {place: offset for place, offset in found.items() if offset >= 0}
 
 
 def ended(process: subprocess.Popen[str], code: int = 0) -> dict[str, Any]:

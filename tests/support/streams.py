@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from confluent_kafka import Consumer, TopicPartition
 
 from tests.support.kafka_cluster import ClientConfig
-from tests.support.topics import TopicNames, create_topics, produce
+from tests.support.topics import TopicNames, committed, create_topics, produce
 from tests.support.verdicts import Found, find, wait_for
 from tests.support.worker_process import WorkerProcess
 
@@ -54,13 +53,8 @@ class StreamUnderTest:
     def committed(self) -> dict[int, int]:
         """By partition, where the group goes on; those without a place are left out."""
         topic = self.topics.posts
-        consumer = Consumer({**self.config, "group.id": topic})  # the workers' group has the topic's name
-        try:
-            partitions = consumer.list_topics(topic, timeout=20).topics[topic].partitions
-            answers = consumer.committed([TopicPartition(topic, each) for each in partitions], 20)
-        finally:
-            consumer.close()
-        return {answer.partition: answer.offset for answer in answers if answer.offset >= 0}
+        found = committed(self.config, topic, [topic])  # the workers' group has the topic's name
+        return {partition: offset for (_, partition), offset in found.items() if offset >= 0}
 
     def found(self) -> Found:
         """What a reader sees now."""

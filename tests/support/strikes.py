@@ -2,7 +2,19 @@
 
 import signal
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def handlers_kept(*numbers: signal.Signals) -> Iterator[None]:
+    """Who hears these signals outside hears them afterwards too."""
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def in_our_code(sent: signal.Signals) -> None:

@@ -9,6 +9,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from tests.support.kafka_cluster import ClientConfig
+from worker.partitions import partitions_of
+from worker.retraining import offsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,17 @@ def produce(
     if producer.flush(60) or failures:
         raise RuntimeError(f"not all of {count} records were written: {failures[:3]}")
     return count
+
+
+def committed(config: ClientConfig, group: str, topics: Sequence[str]) -> dict[tuple[str, int], int]:
+    """By topic and partition, where the group goes on; below zero where it has no place."""
+    consumer = Consumer({**config, "group.id": group})
+    try:
+        places = [TopicPartition(topic, each) for topic in topics for each in partitions_of(consumer, topic)]
+        found = offsets.committed(consumer, group, places)
+    finally:
+        consumer.close()
+    return {(each.topic, each.partition): each.offset for each in found}
 
 
 def read_topic(

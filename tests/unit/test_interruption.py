@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.strikes import STRIKES
+from tests.support.strikes import STRIKES, handlers_kept
 from worker.interruption import Interruption
 
 SENT = signal.SIGUSR1
@@ -17,9 +17,8 @@ class BrokenOffError(BaseException):
 
 @pytest.fixture
 def interruption() -> Iterator[Interruption]:
-    before = signal.getsignal(SENT)
-    yield Interruption(BrokenOffError(), SENT)
-    signal.signal(SENT, before)
+    with handlers_kept(SENT):
+        yield Interruption(BrokenOffError(), SENT)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

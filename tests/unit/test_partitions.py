@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
-from tenacity import stop_after_delay
 
 from worker import partitions
 from worker.errors import ConfigurationError
@@ -82,7 +81,7 @@ def test_what_does_not_pass_is_said_at_once(consumer: Consumer, fail: Fail) -> N
 
 
 def test_what_does_not_pass_in_time_is_said(consumer: Consumer, fail: Fail, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partitions._ask.retry, "stop", stop_after_delay(0.5))
+    monkeypatch.setattr(partitions, "_MOVES_WITHIN_S", 0.5)
     fail(*[KafkaError.NOT_LEADER_FOR_PARTITION] * 1000)
     with pytest.raises(KafkaException) as said:
         watermarks(consumer, "posts", 0)

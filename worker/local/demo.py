@@ -18,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from worker.commands.posts_file import PictureNotFound
 from worker.commands.send import Uploader, explained, s3_client
-from worker.errors import WorkerError
+from worker.errors import EXIT_INTERRUPTED, WorkerError
 from worker.interruption import Interruption
 from worker.local.broker import LocalBroker, default_partitions
 from worker.local.child import Child
@@ -38,7 +38,6 @@ _INTERVAL_S = 0.12
 _NEW_POSTS, _NEW_INTERVAL_S = 40, 0.8
 _READ_S = 0.05
 _LOG_LINES = 15
-_INTERRUPTED = 130
 
 
 class DemoFailed(WorkerError):
@@ -101,7 +100,7 @@ def run(
             return error.exit_code if isinstance(error, WorkerError) else 1
         except KeyboardInterrupt:
             screen.say("Stopped.")
-            return _INTERRUPTED
+            return EXIT_INTERRUPTED
 
 
 def _set_up(

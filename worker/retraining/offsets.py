@@ -1,6 +1,5 @@
 """What the group of retraining has noted, and noting more: both wait while its coordinator moves or starts."""
 
-import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -8,10 +7,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from worker.errors import ConfigurationError
+from worker.kafka_errors import asking_again, code_of
 from worker.moderation.startup import may_read_group
 
 _ANSWER_S = 20.0
-_PAUSE_S = 0.2
 _BUSY = frozenset(
     {KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR}
 )
@@ -36,17 +35,12 @@ def commit(consumer: Consumer, group: str, places: Sequence[TopicPartition]) -> 
 
 
 def _again(group: str, ask: Callable[[], Value]) -> Value:
-    until = time.monotonic() + _ANSWER_S
-    while True:
-        try:
-            return ask()
-        except KafkaException as error:
-            code = error.args[0].code()
-            if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
-                raise _lacking(group) from None
-            if code not in _BUSY or time.monotonic() > until:
-                raise
-            time.sleep(_PAUSE_S)
+    try:
+        return asking_again(_BUSY, _ANSWER_S)(ask)
+    except KafkaException as error:
+        if code_of(error) == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            raise _lacking(group) from None
+        raise
 
 
 def _lacking(group: str) -> ConfigurationError:

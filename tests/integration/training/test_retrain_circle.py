@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from tests.support.circle import Circle, circle_on
 from tests.support.s3_server import S3Server
 from tests.support.streams import StreamUnderTest
+from tests.support.topics import committed
 from worker.local import emerging
 
 CATEGORY = emerging.category()
@@ -19,14 +19,9 @@ def circle(plain_stream: StreamUnderTest, s3: S3Server, bucket: str, tmp_path: P
     return circle_on(plain_stream, s3, bucket, tmp_path)
 
 
-def committed(circle: Circle) -> dict[tuple[str, int], int]:
+def noted(circle: Circle) -> dict[tuple[str, int], int]:
     topics = (circle.stream.topics.retraining, circle.stream.topics.reviews)
-    consumer = Consumer({**circle.stream.config, "group.id": circle.sections["retraining"]["group_id"]})
-    try:
-        asked = [TopicPartition(topic, partition) for topic in topics for partition in range(4)]
-        return {(each.topic, each.partition): each.offset for each in consumer.committed(asked, 20)}
-    finally:
-        consumer.close()
+    return committed(circle.stream.config, circle.sections["retraining"]["group_id"], topics)
 
 
 @pytest.mark.timeout(600)
@@ -38,7 +33,7 @@ def test_novel_posts_become_a_category_that_the_running_worker_serves(circle: Ci
         assert len(hits) >= 50, "too few were found unsafe and novel"
         assert circle.retrain()[0]["end"] == "nothing to learn"  # nobody reviewed anything
         circle.review(hits, ["ada", "grace"], decision="confirm", name=CATEGORY.name)
-        assert set(committed(circle).values()) == {-1001}
+        assert set(noted(circle).values()) == {-1001}
         for step in STEPS:
             circle.killed_after(step)
         (waits,) = circle.retrain()
@@ -46,7 +41,7 @@ def test_novel_posts_become_a_category_that_the_running_worker_serves(circle: Ci
         assert len(circle.keys("/train.json")) == 1
         run, report = waits["run"], waits["report"]
         hits_topic = circle.stream.topics.retraining
-        assert sum(at for (topic, _), at in committed(circle).items() if topic == hits_topic and at > 0) >= len(hits)
+        assert sum(at for (topic, _), at in noted(circle).items() if topic == hits_topic and at > 0) >= len(hits)
         circle.retrain("sign", run, "--by", "Ada", "--report", "0" * 64, code=1)
         circle.retrain("sign", run, "--by", "Ada", "--report", report)
         assert circle.retrain()[0] | {"said": ""} == {"end": "promoted", "run": run, "report": report, "said": ""}

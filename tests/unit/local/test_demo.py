@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 from rich.console import Console
 
-from tests.support.strikes import STRIKES
+from tests.support.strikes import STRIKES, handlers_kept
 from worker.interruption import Interruption
 from worker.local import demo
 from worker.local.outcomes import OutcomeReader
@@ -55,10 +55,8 @@ def test_what_already_goes_on_is_not_advised_to_go_on() -> None:
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with handlers_kept(signal.SIGINT, signal.SIGTERM):
+        yield
 
 
 def stage(*given: object) -> demo.Stage:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proguard_core.policy.loader import load_policy
-from tests.support.strikes import STRIKES
+from tests.support.strikes import STRIKES, handlers_kept
 from tests.unit.retraining.test_what_is_missing import settings_in
 from worker.commands import retrain
 from worker.errors import EXIT_TERMINATED
@@ -17,9 +17,8 @@ from worker.retraining import run
 
 @pytest.fixture(autouse=True)
 def handler() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
+    with handlers_kept(signal.SIGTERM):
+        yield
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

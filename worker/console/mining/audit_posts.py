@@ -14,10 +14,12 @@ from worker.console.mining.feed import GROUP
 from worker.console.store import Store, erasing
 from worker.console.store.models import QueueRow
 from worker.errors import ConfigurationError, WorkerError
+from worker.kafka_errors import code_of
 from worker.partitions import watermarks
 from worker.replay.ranges import Range
 from worker.replay.reader import config_of, read
 from worker.settings import Settings
+from worker.topics import text_of
 
 EXPIRED, NO_POST = "its record has expired", "its record is no post"
 ELSEWHERE = "its record is on another topic"
@@ -61,9 +63,8 @@ class AuditPosts:
         self._consumer.close()
 
     def _raise_if_forbidden(self, error: Exception) -> None:
-        reason = error.args[0] if error.args else None
-        if isinstance(reason, KafkaError) and reason.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            raise ConfigurationError(f"topic {self._topic} cannot be read: {reason.str()}") from None
+        if code_of(error) == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise ConfigurationError(f"topic {self._topic} cannot be read: {text_of(error)}") from None
 
     def _content(self, row: QueueRow) -> dict[str, Any]:
         if row.source_topic != self._topic:
